@@ -1,0 +1,1 @@
+"""What tensors mean: layouts, states, normalisation, and the one crossing between xarray and torch."""

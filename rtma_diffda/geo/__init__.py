@@ -1,0 +1,1 @@
+"""Where things are: grids, projections, regions, distances, land and terrain, regridding, wind rotation."""

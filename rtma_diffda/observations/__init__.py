@@ -1,0 +1,1 @@
+"""Station observations: the table, ingest, quality control, errors, operators and withholding."""
