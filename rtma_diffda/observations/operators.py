@@ -18,11 +18,9 @@ from torch import Tensor
 
 from rtma_diffda.errors import InputError
 from rtma_diffda.fields.layout import Layout
+from rtma_diffda.geo.height import LAPSE_RATES, pressure_ratio
 from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.observations.table import Observations
-
-LAPSE_RATES = {"t2m": -0.0065, "d2m": -0.0018}
-"""K per metre: the standard atmosphere's for temperature; for dew point the fall of a well-mixed layer."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ class BilinearOperator:
             if name in self.lapse_rates:
                 offset = np.where(channel == i, self.lapse_rates[name] * rise, offset)
             if name == "sp":
-                scale = np.where(channel == i, (1.0 - 0.0065 * rise / 288.15) ** 5.2559, scale)
+                scale = np.where(channel == i, pressure_ratio(rise), scale)
         return scale, offset
 
 

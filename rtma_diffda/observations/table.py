@@ -146,3 +146,7 @@ class Observations:
     def with_flag(self, rows: np.ndarray, flag: Flag) -> "Observations":
         """One bit more on the rows where the boolean array ``rows`` (n,) holds."""
         return replace(self, flags=self.flags | np.where(rows, np.int32(flag), np.int32(0)))
+
+    def with_flags(self, flags: np.ndarray) -> "Observations":
+        """The same data with other flags (n,)."""
+        return replace(self, flags=np.asarray(flags, np.int32))

@@ -1,0 +1,199 @@
+"""The background-error covariance B(a, b) between two places, for one variable.
+
+    B(a, b) = s² φ(r) λ(a, b) + m² + h² z_a z_b + g² x_a x_b,
+
+    r² = ‖D⁻¹ Q (p_a − p_b)‖² + ((z_a − z_b) / L_z)² + ((x_a − x_b) / L_x)²
+
+p is the position in projected metres, Q a rotation and D = diag(L √e, L / √e): the ellipse of an elongation e; z is the
+height above sea level; x is the background's own value there, less its mean over the grid. φ is one function of one
+distance, which keeps B positive definite: the Gaussian exp(−r²/2), the second-order autoregressive (1 + r) exp(−r), or
+the exponential exp(−r). λ is 1 for places of the same surface and the land–sea factor otherwise.
+
+Distance in the background's value makes correlations follow the flow and, where no model terrain is known, the
+terrain that the background itself feels: two valleys that it sees alike share its error (Riishøjgaard 1998, Tellus 50A,
+42-57). The last three terms are errors of the background that are linear over the whole region: a bias, one in height
+(a wrong lapse rate) and one in the value, each with the standard deviation of its coefficient. Adding them as
+covariances is universal kriging with a prior on the trend.
+
+Plane distances are those of the map: on a conformal projection the lengths vary with its scale factor (a few percent).
+Everything is differentiable in the parameters, which may be numbers or 0-d tensors.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from rtma_diffda.errors import UsageError
+
+Parameter = float | Tensor
+
+_TINY = 1e-20
+"""Squared distances are kept above this, so that the square root has a gradient at coinciding places."""
+
+
+def _gaussian(squared: Tensor) -> Tensor:
+    return torch.exp(squared * -0.5)
+
+
+def _second_order_autoregressive(squared: Tensor) -> Tensor:
+    distance = squared.clamp_min(_TINY).sqrt()
+    return (1.0 + distance) * torch.exp(-distance)
+
+
+def _exponential(squared: Tensor) -> Tensor:
+    return torch.exp(-squared.clamp_min(_TINY).sqrt())
+
+
+CORRELATION_FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "gaussian": _gaussian,
+    "soar": _second_order_autoregressive,
+    "exponential": _exponential,
+}
+"""φ by name, each as a function of r²."""
+
+
+@dataclass(frozen=True)
+class BackgroundError:
+    """The parameters of B for one variable. Lengths that are None leave their term out.
+
+    Attributes:
+        std: s, standard deviation (SI) of the correlated part.
+        horizontal_length: L (m).
+        vertical_length: L_z (m), of differences in height.
+        background_length: L_x (SI of the variable), of differences in the background's value.
+        land_sea_factor: λ between land and water, 0 … 1.
+        function: φ, a name of ``CORRELATION_FUNCTIONS``.
+        elongation: e ≥ 1, ratio of the ellipse's axes.
+        orientation: degrees clockwise from grid north of the ellipse's long axis.
+        bias_std: m (SI), of an error common to the whole region.
+        height_drift_std: h (SI per metre), of an error linear in height.
+        background_drift_std: g (no unit), of an error linear in the background's value.
+    """
+
+    std: Parameter
+    horizontal_length: Parameter
+    vertical_length: Parameter | None = None
+    background_length: Parameter | None = None
+    land_sea_factor: Parameter = 1.0
+    function: str = "soar"
+    elongation: Parameter = 1.0
+    orientation: Parameter = 0.0
+    bias_std: Parameter = 0.0
+    height_drift_std: Parameter = 0.0
+    background_drift_std: Parameter = 0.0
+
+    def __post_init__(self) -> None:
+        if self.function not in CORRELATION_FUNCTIONS:
+            raise UsageError(f"unknown correlation '{self.function}'; known are {', '.join(CORRELATION_FUNCTIONS)}")
+        positive = {name: getattr(self, name) for name in ("std", "horizontal_length", "elongation")}
+        lengths = {name: getattr(self, name) for name in ("vertical_length", "background_length")}
+        positive |= {name: length for name, length in lengths.items() if length is not None}
+        for name, value in positive.items():
+            if not float(value) > 0:
+                raise UsageError(f"background error: {name} must be positive, found {float(value)}")
+        if not 0 <= float(self.land_sea_factor) <= 1:
+            raise UsageError(f"background error: land_sea_factor must be 0 … 1, found {float(self.land_sea_factor)}")
+
+    @property
+    def depends_on_background(self) -> bool:
+        """True when B differs between members, because it looks at the values of the background."""
+        return self.background_length is not None or float(self.background_drift_std) > 0
+
+
+@dataclass(frozen=True)
+class Places:
+    """What B looks at, for n places.
+
+    Attributes:
+        position: (n, 2) projected metres x, y.
+        height: (n,) metres above sea level.
+        land: (n,) True over land.
+        background: (n,) SI; the background's value there less its mean over the grid.
+    """
+
+    position: Tensor
+    height: Tensor
+    land: Tensor
+    background: Tensor
+
+    def __len__(self) -> int:
+        return len(self.height)
+
+    def select(self, rows: Tensor | slice) -> "Places":
+        """The places of an index or boolean tensor (m,)."""
+        return Places(self.position[rows], self.height[rows], self.land[rows], self.background[rows])
+
+    def relative_to(self, origin: Tensor, dtype: torch.dtype) -> "Places":
+        """The same with positions from ``origin`` (2,): small numbers, which lose little in float32."""
+        position = (self.position - origin).to(dtype)
+        return replace(
+            self, position=position, height=self.height.to(dtype), background=self.background.to(dtype)
+        )
+
+
+def covariance(error: BackgroundError, a: Places, b: Places) -> Tensor:
+    """B between the places of ``a`` and of ``b``: (n_a, n_b)."""
+    squared = _squared_distances(_scaled(error, a), _scaled(error, b))
+    result = error.std**2 * CORRELATION_FUNCTIONS[error.function](squared)
+    if not _is_number(error.land_sea_factor, 1.0):
+        factor = torch.as_tensor(error.land_sea_factor, dtype=result.dtype, device=result.device)
+        result = torch.where(a.land[:, None] == b.land[None, :], result, factor * result)
+    for coefficient_a, coefficient_b in zip(_drift(error, a), _drift(error, b), strict=True):
+        result = result + coefficient_a[:, None] * coefficient_b[None, :]
+    return result
+
+
+def variance(error: BackgroundError, places: Places) -> Tensor:
+    """The diagonal of B: (n,), SI squared."""
+    result = torch.ones_like(places.height) * error.std**2
+    for coefficient in _drift(error, places):
+        result = result + coefficient**2
+    return result
+
+
+def _scaled(error: BackgroundError, places: Places) -> Tensor:
+    """Coordinates (n, 2 to 4) whose Euclidean distance is r."""
+    x, y = places.position.unbind(dim=1)
+    if _is_number(error.elongation, 1.0):
+        columns = [x / error.horizontal_length, y / error.horizontal_length]
+    else:
+        angle = torch.deg2rad(torch.as_tensor(error.orientation, dtype=x.dtype, device=x.device))
+        along = x * torch.sin(angle) + y * torch.cos(angle)
+        across = x * torch.cos(angle) - y * torch.sin(angle)
+        stretch = error.elongation**0.5
+        columns = [along / (error.horizontal_length * stretch), across * stretch / error.horizontal_length]
+    if error.vertical_length is not None:
+        columns.append(places.height / error.vertical_length)
+    if error.background_length is not None:
+        columns.append(places.background / error.background_length)
+    return torch.stack(columns, dim=1)
+
+
+def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """‖a_i − b_j‖² (n_a, n_b) for coordinates (n, d), as one matrix product.
+
+    The coordinates are centred first: what is lost by cancellation then stays below 1e-6 of the region's extent squared
+    in float32.
+    """
+    centre = b.detach().mean(dim=0) if len(b) else 0.0
+    a, b = a - centre, b - centre
+    left = torch.cat([-2.0 * a, (a * a).sum(dim=1, keepdim=True), torch.ones_like(a[:, :1])], dim=1)
+    right = torch.cat([b, torch.ones_like(b[:, :1]), (b * b).sum(dim=1, keepdim=True)], dim=1)
+    return (left @ right.T).clamp_min(0.0)
+
+
+def _drift(error: BackgroundError, places: Places) -> list[Tensor]:
+    """The factors (n,) of the linear errors of the background that are not switched off."""
+    terms = (
+        (error.bias_std, torch.ones_like(places.height)),
+        (error.height_drift_std, places.height),
+        (error.background_drift_std, places.background),
+    )
+    return [std * shape for std, shape in terms if not _is_number(std, 0.0)]
+
+
+def _is_number(value: Parameter, number: float) -> bool:
+    """Whether a parameter is this very number, and not a tensor that a gradient may be wanted for."""
+    return not torch.is_tensor(value) and value == number

@@ -1,0 +1,66 @@
+"""The verbs: each turns settings into one documented call, and prints what that call answers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb of the command line.
+
+    Attributes:
+        name: as typed; its configuration file has the same name.
+        summary: one line for the help.
+        run: takes the composed settings; raises the package's errors.
+        positional: setting that a bare word stands for, or empty.
+    """
+
+    name: str
+    summary: str
+    run: Callable[[Settings], None]
+    positional: str = ""
+
+
+def _demo(settings: Settings) -> None:
+    from rtma_diffda.experiments.demo import DemoSettings, run_demo
+
+    print(run_demo(DemoSettings.from_mapping(settings)).text)
+
+
+def _analyse(settings: Settings) -> None:
+    from rtma_diffda.experiments.analyse import AnalyseSettings, run_analysis
+
+    print(run_analysis(AnalyseSettings.from_mapping(settings)).text)
+
+
+def _ingest(settings: Settings) -> None:
+    from rtma_diffda.experiments.ingest import IngestSettings, run_ingest
+
+    print(run_ingest(IngestSettings.from_mapping(settings)).text)
+
+
+def _regions(settings: Settings) -> None:
+    from rtma_diffda.experiments.regions import describe_regions
+
+    print(describe_regions(settings["name"], output=settings["output"]))
+
+
+def _doctor(settings: Settings) -> None:
+    from rtma_diffda.experiments.doctor import examine
+
+    print(examine())
+
+
+VERBS = {
+    verb.name: verb
+    for verb in (
+        Verb("demo", "simulated reports in METAR text to a verified analysis of a small region, in 15-minute cycles", _demo),
+        Verb("analyse", "one analysis of a region from a background and station reports", _analyse),
+        Verb("ingest", "read station reports into an observation table and account for every one", _ingest, "observations"),
+        Verb("regions", "list the regions, or describe and draw one", _regions, "name"),
+        Verb("doctor", "versions, devices, optional parts, and how to get what is missing", _doctor),
+    )
+}  # fmt: skip

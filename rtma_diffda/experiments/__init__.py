@@ -1,0 +1,1 @@
+"""What a verb does, as one documented call: settings in, files and a summary out."""

@@ -1,0 +1,62 @@
+"""From plain mappings (the composed configuration) to the settings dataclasses of the experiments."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
+from typing import Any, TypeVar
+
+import numpy as np
+
+from rtma_diffda.errors import UsageError
+from rtma_diffda.times import parse_time
+
+Settings = TypeVar("Settings")
+
+
+def settings_from(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
+    """A settings dataclass from a mapping; nested mappings become the dataclasses that the fields' defaults are of.
+
+    Raises:
+        UsageError: a key that the dataclass does not have, a required one that is absent, or a value of the wrong kind.
+    """
+    known = {field.name: field for field in fields(kind)}
+    unknown = set(values) - set(known)
+    if unknown:
+        raise UsageError(f"unknown settings {sorted(unknown)}; known are {sorted(known)}")
+    try:
+        return kind(**{name: _value(known[name], value) for name, value in values.items()})
+    except TypeError as error:
+        raise UsageError(f"settings of {kind.__name__}: {error}") from error
+
+
+def _value(field: Any, value: Any) -> Any:
+    nested = field.default_factory if field.default_factory is not MISSING else None
+    if isinstance(value, Mapping) and isinstance(nested, type) and hasattr(nested, "__dataclass_fields__"):
+        return settings_from(nested, value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def as_paths(value: str | Sequence[str], what: str) -> tuple[str, ...]:
+    """One path or several, as a tuple.
+
+    Raises:
+        UsageError: there are none.
+    """
+    paths = (value,) if isinstance(value, str) else tuple(map(str, value or ()))
+    if not paths:
+        raise UsageError(f"{what} names no file; give a file, a directory or a list")
+    return paths
+
+
+def as_time(value: str | np.datetime64) -> np.datetime64:
+    """A time given as text or already read, as ``datetime64[ns]``."""
+    return parse_time(str(value)) if not isinstance(value, np.datetime64) else value.astype("datetime64[ns]")
+
+
+def require_between(name: str, value: float, lowest: float, highest: float) -> None:
+    """Check a number.
+
+    Raises:
+        UsageError: it is outside its range; the message names it.
+    """
+    if not isinstance(value, int | float) or not lowest <= value <= highest:
+        raise UsageError(f"{name} is {value!r}; it must be a number between {lowest:g} and {highest:g}")

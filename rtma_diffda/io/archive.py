@@ -1,0 +1,283 @@
+"""``Archive``: the analyses of one region, one crash-safe CF Zarr store a UTC day.
+
+Promises: a reader never sees a half-written analysis; a process killed at any moment leaves every earlier analysis as
+it was; writing the same slot again changes nothing unless asked to; one writer at a time.
+
+A store that a program keeps open through xarray does not learn of slots written later: reopen it (``open_latest``).
+While a *published* slot is rewritten, its store is absent from its place for the instant between two renames;
+``Archive`` looks where it is then, other programs should try again.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from rtma_diffda.errors import InputError
+from rtma_diffda.fields.convert import dataset_to_state
+from rtma_diffda.fields.state import State
+from rtma_diffda.geo.static_fields import StaticFields
+from rtma_diffda.io import cf
+from rtma_diffda.io.archive_design import DESIGN_ATTRIBUTE, ArchiveDesign, layout_from, require_same_layout
+from rtma_diffda.io.archive_lock import exclusive_lock
+from rtma_diffda.io.archive_replace import rewrite_slot
+from rtma_diffda.io.archive_store import build_store, load_slot, open_store, read_column, write_slot
+from rtma_diffda.io.atomic import (
+    current_directory,
+    explain_failures,
+    publish_directory,
+    recover_directories,
+    remove,
+    remove_stale_temporaries,
+    temporary_beside,
+)
+from rtma_diffda.io.product import Product
+from rtma_diffda.times import day_of, format_time, slot_index, slots_of_day
+
+LOGGER = logging.getLogger(__name__)
+
+_DAY_STORE = "[0-9]" * 8 + ".zarr"
+_READ_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Analyses by valid time.
+
+    Attributes:
+        root: directory with one ``YYYYMMDD.zarr`` a day.
+        design: what each store looks like.
+        lock_timeout: seconds that a write waits for another writer before it gives up.
+    """
+
+    root: Path
+    design: ArchiveDesign
+    lock_timeout: float = 5.0
+
+    @classmethod
+    def open(cls, root: str | Path, design: ArchiveDesign | None = None, *, create: bool = True) -> "Archive":
+        """Open an archive, and repair what a killed writer left.
+
+        Args:
+            root: its directory.
+            design: what it holds; None takes it from the stores that are there (enough for reading).
+            create: make the directory when absent; only with a design.
+
+        Raises:
+            InputError: no archive there, or one of another grid, other variables or other members.
+        """
+        root = Path(root)
+        if create and design is not None:
+            with explain_failures(f"archive {root}"):
+                root.mkdir(parents=True, exist_ok=True)
+        if not root.is_dir():
+            raise InputError(f"there is no archive at {root}")
+        days = _days(root)
+        if design is None:
+            if not days:
+                raise InputError(f"archive {root} holds no analyses yet; state its design to write the first")
+            design = _design_of(_store(root, days[-1]))
+        archive = cls(root, design)
+        archive._repair_if_free()
+        if days:
+            archive._require_design_of(days[-1])
+        return archive
+
+    def write(self, product: Product, *, overwrite: bool = False) -> bool:
+        """Store one analysis; when this returns, it is on the disk and visible to readers.
+
+        A slot that holds an analysis keeps it, unless ``overwrite`` is set or a complete analysis comes for a degraded
+        one. The old analysis stays readable until the new one is verified.
+
+        Returns:
+            True if stored; False if the slot was left as it was.
+
+        Raises:
+            InputError: the product does not fit, another writer is at work, or the file system refused. Whatever was
+                stored before is unharmed.
+            UsageError: the valid time is not on a 15-minute slot.
+        """
+        self.design.require_fits(product)
+        slot = slot_index(product.valid_time)
+        with (
+            explain_failures(f"analysis of {format_time(product.valid_time)} to archive {self.root}"),
+            exclusive_lock(self.root / ".lock", timeout=self.lock_timeout),
+        ):
+            self._repair()
+            path = self._ensure_day(product.valid_time)
+            held = int(read_column(path, "status")[slot])
+            improves = held == cf.DEGRADED and product.status == "complete"
+            if held in cf.PUBLISHED and not overwrite and not improves:
+                LOGGER.info("%s keeps its %s analysis", format_time(product.valid_time), cf.STATUS_WORDS[held])
+                return False
+            publish = rewrite_slot if held in cf.PUBLISHED else write_slot
+            publish(path, product, self.design)
+        return True
+
+    def status(self, time: np.datetime64) -> str:
+        """What the slot at ``time`` holds: missing, writing, complete or degraded."""
+        slot, path = slot_index(time), _store(self.root, day_of(time))
+        return cf.STATUS_WORDS[_token(path, slot)[0]]
+
+    def read(self, time: np.datetime64, names: tuple[str, ...] | None = None) -> xr.Dataset:
+        """One published analysis as a CF dataset in memory, ``time`` scalar.
+
+        Args:
+            time: valid time.
+            names: arrays wanted beside coordinates; all by default.
+
+        Raises:
+            InputError: nothing published there; the message says what is.
+        """
+        return cf.decode(self._read_raw(time, names)).isel(time=0)
+
+    def state(self, time: np.datetime64) -> State:
+        """One published analysis as a state: the members where they are stored, else the mean.
+
+        Raises:
+            InputError: nothing published there.
+        """
+        kind = cf.MEMBERS if self.design.members else cf.ANALYSIS
+        stored = {kind.array_name(name): name for name in self.design.layout.names}
+        dataset = self.read(time, tuple(stored))
+        return dataset_to_state(dataset[list(stored)].rename(stored), self.design.layout)
+
+    def times(self, statuses: tuple[str, ...] = ("complete", "degraded")) -> np.ndarray:
+        """Valid times ``datetime64[ns]`` of all slots whose status is among ``statuses``, ascending."""
+        wanted = [cf.STATUS_WORDS.index(word) for word in statuses]
+        return _concatenate([self._times_of(day, wanted) for day in _days(self.root)])
+
+    def latest(self, before: np.datetime64) -> np.datetime64 | None:
+        """Valid time of the newest published analysis earlier than ``before``; None if there is none."""
+        for day in reversed(_days(self.root)):
+            times = self._times_of(day, cf.PUBLISHED)
+            earlier = times[times < before]
+            if earlier.size:
+                return earlier[-1]
+        return None
+
+    def _read_raw(self, time: np.datetime64, names: tuple[str, ...] | None) -> xr.Dataset:
+        """A slot, undecoded, that no writer has touched meanwhile: its token is the same before and after."""
+        slot, day = slot_index(time), day_of(time)
+        for _ in range(_READ_ATTEMPTS):
+            path = _store(self.root, day)
+            before = _token(path, slot)
+            if before[0] not in cf.PUBLISHED:
+                raise InputError(self._describe_absence(time, cf.STATUS_WORDS[before[0]]))
+            try:
+                raw = load_slot(path, time, names)
+            except (OSError, KeyError, ValueError, RuntimeError) as error:
+                if _token(_store(self.root, day), slot) == before:
+                    raise InputError(f"archive store {path} cannot be read: {error}") from error
+                continue
+            if _store(self.root, day) == path and _token(path, slot) == before:
+                return raw
+        raise InputError(f"analysis of {format_time(time)} in {self.root} changes faster than it can be read")
+
+    def _describe_absence(self, time: np.datetime64, status: str) -> str:
+        latest = self.latest(time)
+        nearest = "none before it" if latest is None else f"the latest before it is {format_time(latest)}"
+        return f"archive {self.root} has no analysis of {format_time(time)} (status {status}); {nearest}"
+
+    def _times_of(self, day: np.datetime64, wanted: tuple[int, ...] | list[int]) -> np.ndarray:
+        try:
+            statuses = read_column(_store(self.root, day), "status")
+        except FileNotFoundError:  # moved between two looks by a writer that exchanges directories
+            statuses = read_column(_store(self.root, day), "status")
+        return slots_of_day(day)[np.isin(statuses, wanted)]
+
+    def _ensure_day(self, time: np.datetime64) -> Path:
+        path = _store(self.root, day_of(time))
+        if path.exists():
+            self._require_design_of(day_of(time))
+            return path
+        temporary = temporary_beside(path)
+        try:
+            build_store(temporary, self.design, day_of(time))
+            publish_directory(temporary, path)
+        finally:
+            remove(temporary)
+        return path
+
+    def _require_design_of(self, day: np.datetime64) -> None:
+        path = _store(self.root, day)
+        layout, members = layout_from(_design_text(path))
+        require_same_layout(self.design.layout, layout, where=f"archive {self.root}")
+        if members != self.design.members:
+            raise InputError(f"archive {self.root} stores {members} members a slot, not {self.design.members}")
+
+    def _repair_if_free(self) -> None:
+        """Repair on opening, unless a writer is at work (it has repaired) or we may not write (readers need not)."""
+        try:
+            with exclusive_lock(self.root / ".lock", timeout=0.0):
+                self._repair()
+        except (InputError, OSError) as error:
+            LOGGER.debug("archive %s is opened without repair: %s", self.root, error)
+
+    def _repair(self) -> None:
+        """Finish or undo what killed writers left. Under the lock."""
+        for path in recover_directories(self.root):
+            LOGGER.warning("restored %s, whose replacement was interrupted", path)
+        for path in remove_stale_temporaries(self.root):
+            LOGGER.warning("removed %s, left by a process that was killed", path)
+
+
+def open_latest(root: str | Path) -> xr.Dataset:
+    """The newest published analysis of the archive at ``root``, freshly opened.
+
+    Raises:
+        InputError: no archive, or nothing published in it.
+    """
+    archive = Archive.open(root, create=False)
+    times = archive.times()
+    if not times.size:
+        raise InputError(f"archive {root} holds no published analysis")
+    return archive.read(times[-1])
+
+
+def _days(root: Path) -> list[np.datetime64]:
+    """Days that have a store, ascending; also those whose store is being replaced at this moment."""
+    names = {path.name[:8] for path in root.glob(_DAY_STORE)}
+    names |= {path.name[1:9] for path in root.glob(f".{_DAY_STORE}.retired")}
+    return [np.datetime64(f"{name[:4]}-{name[4:6]}-{name[6:]}", "ns") for name in sorted(names)]
+
+
+def _store(root: Path, day: np.datetime64) -> Path:
+    """Where the store of ``day`` is now."""
+    return current_directory(root / f"{str(day)[:10].replace('-', '')}.zarr")
+
+
+def _token(path: Path, slot: int) -> tuple[int, int]:
+    """Status and revision of a slot: what changes whenever somebody writes it. (missing, 0) without a store."""
+    try:
+        return int(read_column(path, "status")[slot]), int(read_column(path, "revision")[slot])
+    except FileNotFoundError:
+        return cf.MISSING, 0
+
+
+def _concatenate(times: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.empty(0, "datetime64[ns]"), *times])
+
+
+def _design_text(path: Path) -> str:
+    text = open_store(path).attrs.get(DESIGN_ATTRIBUTE)
+    if not isinstance(text, str):
+        raise InputError(f"{path} is not a store of this archive: it lacks the attribute {DESIGN_ATTRIBUTE}")
+    return text
+
+
+def _design_of(path: Path) -> ArchiveDesign:
+    """The design that a store was made by, from the store alone."""
+    group = open_store(path)
+    layout, members = layout_from(_design_text(path))
+    terrain, land = (np.asarray(group[name][...], float) if name in group else None for name in ("orog", "lsm"))
+    return ArchiveDesign(
+        layout=layout,
+        static=StaticFields(layout.grid, terrain, land, str(group.attrs["static_source"])),
+        domain=str(group.attrs["spatial_domain"]),
+        title=str(group.attrs["title"]),
+        members=members,
+        zarr_format=group.metadata.zarr_format,
+    )

@@ -1,0 +1,248 @@
+"""One UTC day of an archive: a Zarr store with 96 slots that never changes its shape.
+
+A store is made whole, without any data chunk, under a temporary name, and renamed; so it exists with all its metadata
+or not at all, and no later write touches metadata. A slot passes through status *writing* → data → read-back check →
+*complete* or *degraded*; only the last two are shown to readers.
+
+The per-slot numbers (status, creation, cut-off, revision) are uncompressed arrays of one chunk: 96 plain numbers in one
+file, replaced atomically. Provenance is a JSON file a slot beside them, in a group of its own. Both keep the
+publication independent of how the installed zarr happens to write a chunk.
+"""
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+from numcodecs import Blosc
+from zarr.codecs import BloscCodec
+
+from rtma_diffda import __version__
+from rtma_diffda.errors import InputError
+from rtma_diffda.io import cf
+from rtma_diffda.io.archive_design import DESIGN_ATTRIBUTE, ArchiveDesign
+from rtma_diffda.io.atomic import sync_files, write_bytes
+from rtma_diffda.io.cf import CfArray
+from rtma_diffda.io.product import Product
+from rtma_diffda.times import SLOTS_PER_DAY, compact_time, format_time, slot_index, slots_of_day
+
+_COLUMN_TYPES = {array.name: np.dtype(array.dtype) for array in cf.slot_arrays()}
+_PROVENANCE = "provenance"
+
+
+def build_store(path: Path, design: ArchiveDesign, day: np.datetime64) -> None:
+    """Write the store of ``day`` at ``path``, all slots missing. Not atomic: the caller gives a temporary path."""
+    group = zarr.create_group(path, zarr_format=design.zarr_format, attributes=_store_attributes(design))
+    group.create_group(_PROVENANCE)
+    sizes = {"time": SLOTS_PER_DAY, "realization": design.members}
+    sizes |= dict(zip(("y", "x"), design.layout.grid.shape, strict=True))
+    for array in [cf.time_array(slots_of_day(day)), *cf.fixed_arrays(design.layout, design.static, design.members)]:
+        _create_array(group, array, tuple(sizes[dim] for dim in array.dims))
+    for array in cf.field_arrays(design.layout, design.members):
+        _create_array(group, array, tuple(sizes[dim] for dim in array.dims))
+    for array in cf.slot_arrays():
+        created = _create_array(group, array, (SLOTS_PER_DAY,))
+        created[:] = 0 if array.missing is None else array.missing
+    if design.zarr_format == 2:
+        zarr.consolidate_metadata(path, zarr_format=2)
+
+
+def open_store(path: Path, *, mode: str = "r") -> zarr.Group:
+    """The store as a zarr group; ``mode`` r or r+.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    version = _zarr_format(path)
+    try:
+        return zarr.open_group(path, mode=mode, zarr_format=version, use_consolidated=version == 2)
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f"archive store {path} cannot be opened: {error}") from error
+
+
+def write_slot(path: Path, product: Product, design: ArchiveDesign) -> None:
+    """Write one slot of the store and publish it: status *writing*, data, read-back check, provenance, final status.
+
+    Raises:
+        InputError: what is read back is not what was written; the slot stays unpublished.
+        OSError: the file system refused; likewise.
+    """
+    slot, group = slot_index(product.valid_time), open_store(path, mode="r+")
+    revision = int(read_column(path, "revision")[slot]) + 1
+    set_cell(path, "status", slot, cf.WRITING)
+    fields = dict(_product_fields(product, design))
+    touched = [file for name in fields for file in _clear_chunks(group[name], slot)]
+    for name, values in fields.items():
+        group[name][slot] = values
+    set_cell(path, "created", slot, int(cf.to_seconds(product.created)))
+    set_cell(path, "obs_cutoff", slot, int(cf.to_seconds(product.obs_cutoff)))
+    set_cell(path, "revision", slot, revision)
+    write_bytes(_provenance_file(path, product.valid_time), provenance_text(product, indent=1).encode())
+    written = [file for file in touched if file.exists()]
+    sync_files([*written, *_folders_within(path, written)])
+    _verify(path, product, fields)
+    set_cell(path, "status", slot, cf.STATUS_WORDS.index(product.status))
+
+
+def read_column(path: Path, name: str) -> np.ndarray:
+    """One number of every slot of the store, (96,), raw.
+
+    Raises:
+        FileNotFoundError: the store is not there.
+        InputError: the file has the wrong length.
+    """
+    content = _column_file(path, name).read_bytes()
+    dtype = _COLUMN_TYPES[name]
+    if len(content) != SLOTS_PER_DAY * dtype.itemsize:
+        raise InputError(
+            f"archive store {path} is damaged: its {name} has {len(content)} bytes, not "
+            f"{SLOTS_PER_DAY * dtype.itemsize}"
+        )
+    return np.frombuffer(content, dtype)
+
+
+def set_cell(path: Path, name: str, slot: int, value: int) -> None:
+    """Replace one number of one slot, atomically and durably."""
+    column = read_column(path, name).copy()
+    column[slot] = value
+    write_bytes(_column_file(path, name), column.tobytes())
+
+
+def load_slot(path: Path, time: np.datetime64, names: tuple[str, ...] | None = None) -> xr.Dataset:
+    """One slot in memory, undecoded, with a ``time`` axis of one.
+
+    Args:
+        path: the store.
+        time: valid time of the slot.
+        names: data arrays wanted, beside coordinates; all by default.
+    """
+    version = _zarr_format(path)
+    raw = xr.open_zarr(path, consolidated=version == 2, zarr_format=version, decode_cf=False, chunks=None)
+    if names is not None:
+        raw = raw[list(names)]
+    raw = raw.isel(time=[slot_index(time)]).load()
+    if "status" in raw:
+        raw["status"].attrs["flag_values"] = np.asarray(raw["status"].attrs["flag_values"], raw["status"].dtype)
+    raw.attrs["provenance"] = _provenance_file(path, time).read_text(encoding="utf-8")
+    return raw
+
+
+def provenance_text(product: Product, indent: int | None = None) -> str:
+    """How a product was made, as JSON."""
+    content: Mapping[str, Any] = {
+        "valid_time": format_time(product.valid_time),
+        "status": product.status,
+        "degraded": product.degraded,
+        "software": f"rtma_diffda {__version__}",
+        "made": dict(product.provenance),
+    }
+    return json.dumps(content, indent=indent, ensure_ascii=False)
+
+
+def _product_fields(product: Product, design: ArchiveDesign) -> Iterator[tuple[str, np.ndarray | float]]:
+    """Array name and values ([realization,] y, x) of everything stored of a product; NaN for what it lacks."""
+    sources = {
+        cf.ANALYSIS: product.analysis.values.mean(dim=0),
+        cf.ERROR: product.error_std,
+        cf.BACKGROUND: None if product.background is None else product.background.values.mean(dim=0),
+    }
+    if design.members:
+        sources[cf.SPREAD] = product.analysis.values.std(dim=0)
+        sources[cf.MEMBERS] = product.analysis.values.transpose(0, 1)
+    for kind, values in sources.items():
+        for i, name in enumerate(product.analysis.layout.names):
+            content = np.nan if values is None else values[i].detach().cpu().numpy().astype("<f4")
+            yield kind.array_name(name), content
+
+
+def _verify(path: Path, product: Product, fields: Mapping[str, np.ndarray | float]) -> None:
+    """Read the slot back from the files, time included, and compare it with what was to be written."""
+    slot, group = slot_index(product.valid_time), open_store(path)
+    if group["time"][slot] != cf.to_seconds(product.valid_time):
+        raise InputError(f"archive store {path} has {group['time'][slot]} s as time of {product.valid_time}")
+    for name, values in fields.items():
+        found = group[name][slot]
+        if not np.array_equal(found, np.broadcast_to(values, found.shape), equal_nan=True):
+            raise InputError(f"archive store {path}: {name} of {product.valid_time} read back differs from what was "
+                             "written; the slot is not published")  # fmt: skip
+
+
+def _create_array(group: zarr.Group, array: CfArray, shape: tuple[int, ...]) -> zarr.Array:
+    attributes = {key: np.asarray(value).tolist() for key, value in array.attributes.items()}
+    missing = None if array.missing is None else np.dtype(array.dtype).type(array.missing)
+    if group.metadata.zarr_format == 2:
+        options: dict[str, Any] = {"fill_value": missing}
+        attributes["_ARRAY_DIMENSIONS"] = list(array.dims)
+    else:
+        options = {"fill_value": 0 if missing is None else missing, "dimension_names": array.dims}
+        if array.dtype == "<i8" and missing is not None:
+            attributes["_FillValue"] = int(missing)  # format 3 keeps what masks values apart from what fills chunks
+    is_field = "x" in array.dims and "y" in array.dims
+    created = group.create_array(
+        array.name,
+        shape=shape,
+        dtype=array.dtype,
+        chunks=cf.chunk_lengths(array, shape) if is_field else shape,
+        compressors=_compressor(group.metadata.zarr_format) if is_field else None,
+        filters=None,
+        attributes=attributes,
+        **options,
+    )
+    if array.values is not None:
+        created[...] = array.values
+    return created
+
+
+def _compressor(zarr_format: int) -> Blosc | BloscCodec:
+    """Blosc zstd 3 with bit shuffle: a third of plain zstd's time at 1.2 times its size (measured on RTMA fields)."""
+    if zarr_format == 2:
+        return Blosc(cname="zstd", clevel=3, shuffle=Blosc.BITSHUFFLE)
+    return BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle")
+
+
+def _store_attributes(design: ArchiveDesign) -> dict[str, str]:
+    source = f"rtma_diffda {__version__}; method and inputs of each analysis are in {_PROVENANCE}/<time>.json"
+    return {
+        **cf.global_attributes(design.domain, design.title, design.layout.grid, source=source),
+        "history": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} store made by rtma_diffda {__version__}",
+        "static_source": design.static.source,
+        DESIGN_ATTRIBUTE: design.to_text(),
+        **design.attributes,
+    }
+
+
+def _clear_chunks(array: zarr.Array, slot: int) -> list[Path]:
+    """Remove the files of one slot of an array; returns their names.
+
+    They may be left from an interrupted write, or be hard links into a store that must stay as it is.
+    """
+    counts = [-(-size // chunk) for size, chunk in zip(array.shape[1:], array.chunks[1:], strict=True)]
+    folder = Path(array.store_path.store.root) / array.store_path.path
+    files = [
+        folder / array.metadata.encode_chunk_key((slot, *indices)) for indices in itertools.product(*map(range, counts))
+    ]
+    for file in files:
+        file.unlink(missing_ok=True)
+    return files
+
+
+def _folders_within(path: Path, files: list[Path]) -> set[Path]:
+    """The directories between ``path`` and each of ``files``, whose names must reach the disk too."""
+    return {folder for file in files for folder in file.parents if folder.is_relative_to(path)}
+
+
+def _column_file(path: Path, name: str) -> Path:
+    return path / name / ("0" if _zarr_format(path) == 2 else "c/0")
+
+
+def _provenance_file(path: Path, time: np.datetime64) -> Path:
+    return path / _PROVENANCE / f"{compact_time(time)}.json"
+
+
+def _zarr_format(path: Path) -> int:
+    return 3 if (path / "zarr.json").exists() else 2

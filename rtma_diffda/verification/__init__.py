@@ -1,0 +1,1 @@
+"""Verification: matched pairs, scores with intervals, calibration, reports; never told which method made a field."""
