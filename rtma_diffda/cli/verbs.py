@@ -57,10 +57,10 @@ def _doctor(settings: Settings) -> None:
 VERBS = {
     verb.name: verb
     for verb in (
-        Verb("demo", "simulated reports in METAR text to a verified analysis of a small region, in 15-minute cycles", _demo),
+        Verb("demo", "simulated METAR reports to verified analyses of a small region, every 15 minutes", _demo),
         Verb("analyse", "one analysis of a region from a background and station reports", _analyse),
-        Verb("ingest", "read station reports into an observation table and account for every one", _ingest, "observations"),
+        Verb("ingest", "read station reports into a table and account for every one", _ingest, "observations"),
         Verb("regions", "list the regions, or describe and draw one", _regions, "name"),
         Verb("doctor", "versions, devices, optional parts, and how to get what is missing", _doctor),
     )
-}  # fmt: skip
+}

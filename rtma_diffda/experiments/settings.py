@@ -1,7 +1,7 @@
 """From plain mappings (the composed configuration) to the settings dataclasses of the experiments."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import Field, fields, is_dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -28,10 +28,9 @@ def settings_from(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
         raise UsageError(f"settings of {kind.__name__}: {error}") from error
 
 
-def _value(field: Any, value: Any) -> Any:
-    nested = field.default_factory if field.default_factory is not MISSING else None
-    if isinstance(value, Mapping) and isinstance(nested, type) and hasattr(nested, "__dataclass_fields__"):
-        return settings_from(nested, value)
+def _value(field: Field, value: Any) -> Any:
+    if isinstance(value, Mapping) and is_dataclass(field.default_factory):
+        return settings_from(field.default_factory, value)
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -33,7 +33,9 @@ def projection_from_cf(attributes: Mapping[str, Any]) -> str:
     try:
         crs = CRS.from_cf(stated)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # what PROJ strings lose (names, areas of use) has no part here
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # what PROJ strings lose (names, areas of use) has no part here
             parameters = crs.to_dict()
     except Exception as error:
         raise InputError(f"grid mapping '{name}' cannot be read: {error}") from error

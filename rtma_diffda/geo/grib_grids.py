@@ -1,4 +1,4 @@
-"""Grids from GRIB: ecCodes' keys of a message → a grid on the message's own figure of the earth, and its values in order.
+"""Grids from GRIB: ecCodes' keys of a message → a grid on the message's own figure of the earth, and values in order.
 
 Values come from ``codes_get_values`` as a flat vector in the order of the scanning mode. ecCodes does *not* undo
 alternating rows there (measured on the NBM file: mean difference of neighbouring rows 5.5 K raw, 0.26 K with every odd

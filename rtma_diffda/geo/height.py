@@ -1,7 +1,7 @@
 """Near-surface quantities at another height: what terrain corrections use, from grid to station and from grid to grid.
 
-For a rise δz (m, positive upward): temperature and dew point change by Γ δz with the fixed rates below; surface pressure
-by the factor (1 − 0.0065 δz / 288.15)^5.2559, the standard atmosphere's ratio.
+For a rise δz (m, positive upward): temperature and dew point change by Γ δz with the fixed rates below; surface
+pressure by the factor (1 − 0.0065 δz / 288.15)^5.2559, the standard atmosphere's ratio.
 """
 
 import numpy as np

@@ -42,21 +42,40 @@ class StaticFields:
 
 
 def ridge_and_coast(grid: ProjectedGrid) -> StaticFields:
-    """A made-up landscape: sea in the west behind a winding coast, a plain, and a ridge with valleys in the east.
+    """A made-up landscape: sea in the west behind a coast with bays, a hilly plain, and a ridge with valleys in the east.
 
-    Smooth and deterministic; heights reach about 1,500 m on a region of 64 × 64 points of 2.5 km. Lengths scale with
-    the region, so that any grid gets a coast and a ridge.
+    Deterministic and smooth: a few prescribed shapes, roughened by fixed waves whose directions, lengths and phases do
+    not repeat. Heights reach about 1,500 m on a region of 64 × 64 points of 2.5 km. Lengths scale with the region, so
+    that any grid gets a coast and a ridge.
     """
     rows, columns = np.meshgrid(np.linspace(0, 1, grid.ny), np.linspace(0, 1, grid.nx), indexing="ij")
-    coast = 0.22 + 0.05 * np.sin(2 * np.pi * 1.5 * rows) + 0.02 * np.sin(2 * np.pi * 4.3 * rows + 1.0)
+    coast = 0.21 + 0.04 * np.sin(2 * np.pi * (0.9 * rows + 0.1)) + 0.022 * _waves(rows, 0.3 * columns, 2.5, 9)
     inland = columns - coast
-    ridge = 1350.0 * np.exp(-(((columns - 0.74 - 0.06 * np.sin(2 * np.pi * rows)) / 0.13) ** 2))
-    valleys = 1.0 - 0.45 * np.sin(2 * np.pi * 3.2 * rows + 6.0 * columns) ** 2
-    hills = 110.0 * (1.0 + np.sin(2 * np.pi * 5.1 * columns + 2.0) * np.cos(2 * np.pi * 4.4 * rows))
-    rise = np.clip(inland / 0.15, 0.0, 1.0)
-    land_fraction = 1.0 / (1.0 + np.exp(-inland * 8.0 * grid.nx / 16.0))
-    orography = np.where(inland > 0, rise * (ridge * valleys + hills), 0.0)
+    crest = 0.74 + 0.05 * np.sin(2 * np.pi * (0.8 * rows + 0.3)) + 0.02 * np.sin(2 * np.pi * (2.3 * rows + 0.7))
+    ridge = 950.0 * np.exp(-(((columns - crest) / np.where(columns < crest, 0.16, 0.22)) ** 2))
+    winding = 0.35 * np.sin(2 * np.pi * 1.1 * columns) + 0.1 * np.sin(2 * np.pi * 2.7 * columns + 1.0)
+    valleys = np.sin(np.pi * (3.6 * rows + winding + 0.25)) ** 8
+    rough = np.exp(0.26 * _waves(rows, columns, 3.0, 9))
+    hills = 130.0 * np.exp(0.7 * _waves(columns, rows, 2.5, 10))
+    rise = 1.0 - np.exp(-np.clip(inland / 0.06, 0.0, None) ** 1.5)
+    orography = rise * (ridge * rough * (1.0 - 0.55 * valleys) + hills)
+    land_fraction = 1.0 / (1.0 + np.exp(-inland * 0.9 * grid.nx))
     return StaticFields(grid, orography, land_fraction, source="generator ridge_and_coast")
+
+
+def _waves(rows: np.ndarray, columns: np.ndarray, lowest: float, count: int) -> np.ndarray:
+    """A fixed superposition of ``count`` plane waves, of standard deviation near 1; ``lowest`` waves cross the region.
+
+    Directions advance by the golden angle, wave numbers by 15 %, and phases quadratically, so that no pattern repeats;
+    amplitudes fall as the inverse wave number.
+    """
+    total, power = np.zeros(rows.shape), 0.0
+    for k in range(count):
+        number, direction = lowest * 1.15**k, 2.399963 * k
+        phase = 2 * np.pi * number * (columns * np.cos(direction) + rows * np.sin(direction)) + 2.7 * k * k
+        total += np.cos(phase) / number
+        power += 0.5 / number**2
+    return total / np.sqrt(power)
 
 
 GENERATORS = {"ridge_and_coast": ridge_and_coast}

@@ -8,6 +8,7 @@ While a *published* slot is rewritten, its store is absent from its place for th
 ``Archive`` looks where it is then, other programs should try again.
 """
 
+import contextlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from rtma_diffda.io.archive_store import build_store, load_slot, open_store, rea
 from rtma_diffda.io.atomic import (
     current_directory,
     explain_failures,
+    has_leftovers,
     publish_directory,
     recover_directories,
     remove,
@@ -126,12 +128,12 @@ class Archive:
 
         Args:
             time: valid time.
-            names: arrays wanted beside coordinates; all by default.
+            names: fields wanted (``t2m``, ``t2m_error``, …); all by default.
 
         Raises:
             InputError: nothing published there; the message says what is.
         """
-        return cf.decode(self._read_raw(time, names)).isel(time=0)
+        return cf.decode(self._read_raw(time, names)).isel(time=0).load()
 
     def state(self, time: np.datetime64) -> State:
         """One published analysis as a state: the members where they are stored, else the mean.
@@ -182,10 +184,12 @@ class Archive:
         return f"archive {self.root} has no analysis of {format_time(time)} (status {status}); {nearest}"
 
     def _times_of(self, day: np.datetime64, wanted: tuple[int, ...] | list[int]) -> np.ndarray:
-        try:
-            statuses = read_column(_store(self.root, day), "status")
-        except FileNotFoundError:  # moved between two looks by a writer that exchanges directories
-            statuses = read_column(_store(self.root, day), "status")
+        for _ in range(_READ_ATTEMPTS):  # a writer that exchanges directories may come between the two looks
+            with contextlib.suppress(FileNotFoundError):
+                statuses = read_column(_store(self.root, day), "status")
+                break
+        else:
+            raise InputError(f"{_store(self.root, day)} is not a store of this archive: it has no status of its slots")
         return slots_of_day(day)[np.isin(statuses, wanted)]
 
     def _ensure_day(self, time: np.datetime64) -> Path:
@@ -210,6 +214,8 @@ class Archive:
 
     def _repair_if_free(self) -> None:
         """Repair on opening, unless a writer is at work (it has repaired) or we may not write (readers need not)."""
+        if not has_leftovers(self.root):
+            return
         try:
             with exclusive_lock(self.root / ".lock", timeout=0.0):
                 self._repair()
@@ -280,4 +286,5 @@ def _design_of(path: Path) -> ArchiveDesign:
         title=str(group.attrs["title"]),
         members=members,
         zarr_format=group.metadata.zarr_format,
+        attributes={key: value for key, value in group.attrs.items() if key not in ("history", DESIGN_ATTRIBUTE)},
     )

@@ -56,8 +56,10 @@ class ArchiveDesign:
         """Raise unless ``product`` can be stored in an archive of this design.
 
         Raises:
-            InputError: other grid, variables or number of members; the message names both sides.
+            InputError: other region, grid, variables or number of members; the message names both sides.
         """
+        if product.domain != self.domain:
+            raise InputError(f"archive of {self.domain} does not take an analysis of {product.domain}")
         require_same_layout(product.analysis.layout, self.layout, where=f"archive of {self.domain}")
         if self.members and product.analysis.members != self.members:
             raise InputError(

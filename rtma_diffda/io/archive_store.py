@@ -9,9 +9,9 @@ file, replaced atomically. Provenance is a JSON file a slot beside them, in a gr
 publication independent of how the installed zarr happens to write a chunk.
 """
 
+import contextlib
 import itertools
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,10 @@ from rtma_diffda import __version__
 from rtma_diffda.errors import InputError
 from rtma_diffda.io import cf
 from rtma_diffda.io.archive_design import DESIGN_ATTRIBUTE, ArchiveDesign
-from rtma_diffda.io.atomic import sync_files, write_bytes
+from rtma_diffda.io.atomic import remove_stale_temporaries, sync_files, write_bytes
 from rtma_diffda.io.cf import CfArray
-from rtma_diffda.io.product import Product
-from rtma_diffda.times import SLOTS_PER_DAY, compact_time, format_time, slot_index, slots_of_day
+from rtma_diffda.io.product import Product, product_fields, provenance_text
+from rtma_diffda.times import SLOTS_PER_DAY, compact_time, slot_index, slots_of_day
 
 _COLUMN_TYPES = {array.name: np.dtype(array.dtype) for array in cf.slot_arrays()}
 _PROVENANCE = "provenance"
@@ -43,7 +43,7 @@ def build_store(path: Path, design: ArchiveDesign, day: np.datetime64) -> None:
     sizes |= dict(zip(("y", "x"), design.layout.grid.shape, strict=True))
     for array in [cf.time_array(slots_of_day(day)), *cf.fixed_arrays(design.layout, design.static, design.members)]:
         _create_array(group, array, tuple(sizes[dim] for dim in array.dims))
-    for array in cf.field_arrays(design.layout, design.members):
+    for array in cf.field_arrays(design.layout, cf.field_kinds(design.members)):
         _create_array(group, array, tuple(sizes[dim] for dim in array.dims))
     for array in cf.slot_arrays():
         created = _create_array(group, array, (SLOTS_PER_DAY,))
@@ -72,19 +72,16 @@ def write_slot(path: Path, product: Product, design: ArchiveDesign) -> None:
         InputError: what is read back is not what was written; the slot stays unpublished.
         OSError: the file system refused; likewise.
     """
-    slot, group = slot_index(product.valid_time), open_store(path, mode="r+")
+    slot = slot_index(product.valid_time)
+    _clear_leftovers(path)
     revision = int(read_column(path, "revision")[slot]) + 1
     set_cell(path, "status", slot, cf.WRITING)
-    fields = dict(_product_fields(product, design))
-    touched = [file for name in fields for file in _clear_chunks(group[name], slot)]
-    for name, values in fields.items():
-        group[name][slot] = values
+    fields = product_fields(product, members=design.members)
+    _write_fields(path, slot, fields)
     set_cell(path, "created", slot, int(cf.to_seconds(product.created)))
     set_cell(path, "obs_cutoff", slot, int(cf.to_seconds(product.obs_cutoff)))
     set_cell(path, "revision", slot, revision)
     write_bytes(_provenance_file(path, product.valid_time), provenance_text(product, indent=1).encode())
-    written = [file for file in touched if file.exists()]
-    sync_files([*written, *_folders_within(path, written)])
     _verify(path, product, fields)
     set_cell(path, "status", slot, cf.STATUS_WORDS.index(product.status))
 
@@ -119,57 +116,68 @@ def load_slot(path: Path, time: np.datetime64, names: tuple[str, ...] | None = N
     Args:
         path: the store.
         time: valid time of the slot.
-        names: data arrays wanted, beside coordinates; all by default.
+        names: fields wanted, beside everything that is no field; all by default.
+
+    Raises:
+        InputError: there is no such field.
     """
     version = _zarr_format(path)
     raw = xr.open_zarr(path, consolidated=version == 2, zarr_format=version, decode_cf=False, chunks=None)
     if names is not None:
-        raw = raw[list(names)]
-    raw = raw.isel(time=[slot_index(time)]).load()
+        raw = raw.drop_vars(_unwanted_fields(raw, names, path))
+    raw = raw[sorted(map(str, raw.data_vars))].isel(time=[slot_index(time)]).load()
     if "status" in raw:
         raw["status"].attrs["flag_values"] = np.asarray(raw["status"].attrs["flag_values"], raw["status"].dtype)
     raw.attrs["provenance"] = _provenance_file(path, time).read_text(encoding="utf-8")
     return raw
 
 
-def provenance_text(product: Product, indent: int | None = None) -> str:
-    """How a product was made, as JSON."""
-    content: Mapping[str, Any] = {
-        "valid_time": format_time(product.valid_time),
-        "status": product.status,
-        "degraded": product.degraded,
-        "software": f"rtma_diffda {__version__}",
-        "made": dict(product.provenance),
-    }
-    return json.dumps(content, indent=indent, ensure_ascii=False)
+def _unwanted_fields(raw: xr.Dataset, names: tuple[str, ...], path: Path) -> list[str]:
+    fields = [str(name) for name, array in raw.data_vars.items() if {"time", "y", "x"} <= set(array.dims)]
+    absent = sorted(set(names) - set(fields))
+    if absent:
+        raise InputError(f"archive store {path} has no field {', '.join(absent)}; it has {', '.join(fields)}")
+    return [name for name in fields if name not in names]
 
 
-def _product_fields(product: Product, design: ArchiveDesign) -> Iterator[tuple[str, np.ndarray | float]]:
-    """Array name and values ([realization,] y, x) of everything stored of a product; NaN for what it lacks."""
-    sources = {
-        cf.ANALYSIS: product.analysis.values.mean(dim=0),
-        cf.ERROR: product.error_std,
-        cf.BACKGROUND: None if product.background is None else product.background.values.mean(dim=0),
-    }
-    if design.members:
-        sources[cf.SPREAD] = product.analysis.values.std(dim=0)
-        sources[cf.MEMBERS] = product.analysis.values.transpose(0, 1)
-    for kind, values in sources.items():
-        for i, name in enumerate(product.analysis.layout.names):
-            content = np.nan if values is None else values[i].detach().cpu().numpy().astype("<f4")
-            yield kind.array_name(name), content
+def _write_fields(path: Path, slot: int, fields: Mapping[str, np.ndarray | None]) -> None:
+    """Write one slot of every field array and flush it; what was written is removed again if the disk refuses."""
+    group = open_store(path, mode="r+")
+    chunks = [file for name in fields for file in _chunk_files(group[name], slot)]
+    _unlink(chunks)  # left from an interrupted write, or hard links into a store that must stay as it is
+    try:
+        for name, values in fields.items():
+            group[name][slot] = np.nan if values is None else values
+        written = [file for file in chunks if file.exists()]
+        sync_files([*written, *_folders_within(path, written)])
+    except OSError:
+        with contextlib.suppress(OSError):
+            _unlink(chunks)
+        raise
 
 
-def _verify(path: Path, product: Product, fields: Mapping[str, np.ndarray | float]) -> None:
+def _clear_leftovers(path: Path) -> None:
+    """Remove unfinished files of a writer that was killed inside this store."""
+    for folder in (_column_file(path, "status").parent, path / _PROVENANCE):
+        remove_stale_temporaries(folder)
+    if (read_column(path, "status") == cf.WRITING).any():
+        for name in _COLUMN_TYPES:
+            remove_stale_temporaries(_column_file(path, name).parent)
+        _unlink(path.rglob("*.partial"))  # zarr's own temporary files
+
+
+def _verify(path: Path, product: Product, fields: Mapping[str, np.ndarray | None]) -> None:
     """Read the slot back from the files, time included, and compare it with what was to be written."""
     slot, group = slot_index(product.valid_time), open_store(path)
     if group["time"][slot] != cf.to_seconds(product.valid_time):
         raise InputError(f"archive store {path} has {group['time'][slot]} s as time of {product.valid_time}")
     for name, values in fields.items():
         found = group[name][slot]
-        if not np.array_equal(found, np.broadcast_to(values, found.shape), equal_nan=True):
-            raise InputError(f"archive store {path}: {name} of {product.valid_time} read back differs from what was "
-                             "written; the slot is not published")  # fmt: skip
+        if not (np.isnan(found).all() if values is None else np.array_equal(found, values, equal_nan=True)):
+            raise InputError(
+                f"archive store {path}: {name} of {product.valid_time} read back differs from what was written; "
+                "the slot is not published"
+            )
 
 
 def _create_array(group: zarr.Group, array: CfArray, shape: tuple[int, ...]) -> zarr.Array:
@@ -187,9 +195,10 @@ def _create_array(group: zarr.Group, array: CfArray, shape: tuple[int, ...]) -> 
         array.name,
         shape=shape,
         dtype=array.dtype,
-        chunks=cf.chunk_lengths(array, shape) if is_field else shape,
+        chunks=cf.chunk_lengths(array.dims, shape) if is_field else shape,
         compressors=_compressor(group.metadata.zarr_format) if is_field else None,
         filters=None,
+        config={"write_empty_chunks": array.missing is None or not is_field},
         attributes=attributes,
         **options,
     )
@@ -216,19 +225,17 @@ def _store_attributes(design: ArchiveDesign) -> dict[str, str]:
     }
 
 
-def _clear_chunks(array: zarr.Array, slot: int) -> list[Path]:
-    """Remove the files of one slot of an array; returns their names.
-
-    They may be left from an interrupted write, or be hard links into a store that must stay as it is.
-    """
+def _chunk_files(array: zarr.Array, slot: int) -> list[Path]:
+    """The files that hold one slot of an array, whether they exist or not."""
     counts = [-(-size // chunk) for size, chunk in zip(array.shape[1:], array.chunks[1:], strict=True)]
     folder = Path(array.store_path.store.root) / array.store_path.path
-    files = [
-        folder / array.metadata.encode_chunk_key((slot, *indices)) for indices in itertools.product(*map(range, counts))
-    ]
+    places = itertools.product(*map(range, counts))
+    return [folder / array.metadata.encode_chunk_key((slot, *place)) for place in places]
+
+
+def _unlink(files: Iterable[Path]) -> None:
     for file in files:
         file.unlink(missing_ok=True)
-    return files
 
 
 def _folders_within(path: Path, files: list[Path]) -> set[Path]:

@@ -65,7 +65,7 @@ def write_file(path: Path, writer: Callable[[Path], None]) -> Path:
         with explain_failures(f"file {path}"):
             writer(temporary)
             sync_files([temporary])
-            os.replace(temporary, path)
+            temporary.replace(path)
             sync_directory(path.parent)
     finally:
         with contextlib.suppress(OSError):
@@ -88,7 +88,7 @@ def publish_directory(temporary: Path, final: Path) -> None:
         if final.exists():
             raise InputError(f"cannot publish directory {final}: it exists already")
         sync_tree(temporary)
-        os.rename(temporary, final)
+        temporary.rename(final)
         sync_directory(final.parent)
 
 
@@ -103,11 +103,11 @@ def replace_directory(temporary: Path, final: Path) -> None:
     retired = _retired(final)
     with explain_failures(f"directory {final}"):
         sync_tree(temporary)
-        os.rename(final, retired)
+        final.rename(retired)
         try:
-            os.rename(temporary, final)
+            temporary.rename(final)
         except OSError:
-            os.rename(retired, final)
+            retired.rename(final)
             raise
         sync_directory(final.parent)
     shutil.rmtree(retired, ignore_errors=True)
@@ -129,9 +129,14 @@ def recover_directories(parent: Path) -> list[Path]:
         if final.exists():
             shutil.rmtree(retired, ignore_errors=True)
         else:
-            os.rename(retired, final)
+            retired.rename(final)
             restored.append(final)
     return restored
+
+
+def has_leftovers(directory: Path) -> bool:
+    """Whether anything temporary or retired lies in ``directory``, of a dead process or a live one."""
+    return any(path.suffix in (".tmp", ".retired") for path in directory.glob(".*"))
 
 
 def temporary_beside(final: Path) -> Path:

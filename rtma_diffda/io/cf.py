@@ -87,7 +87,8 @@ SPREAD = FieldKind(
     "_spread",
     ", standard deviation of the analysis ensemble",
     is_difference=True,
-    cell_methods="time: point realization: standard_deviation",
+    # "realization: standard_deviation" would be CF too, but the checker wants every name to be a dimension or coordinate
+    cell_methods="time: point (standard deviation over realization)",
 )
 MEMBERS = FieldKind("_members", ", analysis ensemble", by_member=True)
 
@@ -97,17 +98,17 @@ def field_kinds(members: int) -> tuple[FieldKind, ...]:
     return (ANALYSIS, ERROR, BACKGROUND, *((SPREAD, MEMBERS) if members else ()))
 
 
-def field_arrays(layout: Layout, members: int) -> list[CfArray]:
+def field_arrays(layout: Layout, kinds: tuple[FieldKind, ...]) -> list[CfArray]:
     """The arrays of all analysed variables, (time, [realization,] y, x) float32, without values."""
     return [
         CfArray(
             kind.array_name(name),
             ("time", "realization", "y", "x") if kind.by_member else ("time", "y", "x"),
             "<f4",
-            _field_attributes(variable(name), kind),
+            _field_attributes(variable(name), kind, has_error=ERROR in kinds),
             missing=math.nan,
         )
-        for kind in field_kinds(members)
+        for kind in kinds
         for name in layout.names
     ]
 
@@ -145,12 +146,12 @@ def fixed_arrays(layout: Layout, static: StaticFields, members: int) -> list[CfA
     return arrays
 
 
-def chunk_lengths(array: CfArray, shape: tuple[int, ...]) -> tuple[int, ...]:
+def chunk_lengths(dims: tuple[str, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
     """Chunk of a field array: one slot, all members apart, and about 400 × 400 points."""
     lengths = {"time": 1, "realization": 1}
     return tuple(
         lengths.get(dim, math.ceil(size / math.ceil(size / _CHUNK_POINTS)))
-        for dim, size in zip(array.dims, shape, strict=True)
+        for dim, size in zip(dims, shape, strict=True)
     )
 
 
@@ -193,7 +194,7 @@ def decode(raw: xr.Dataset) -> xr.Dataset:
     return xr.decode_cf(raw, decode_coords="all")
 
 
-def _field_attributes(quantity: Variable, kind: FieldKind) -> dict[str, str]:
+def _field_attributes(quantity: Variable, kind: FieldKind, *, has_error: bool) -> dict[str, str]:
     attributes = {"long_name": quantity.long_name + kind.words, "units": quantity.unit}
     if quantity.standard_name is not None:
         attributes["standard_name"] = f"{quantity.standard_name} {kind.modifier}".strip()
@@ -202,8 +203,8 @@ def _field_attributes(quantity: Variable, kind: FieldKind) -> dict[str, str]:
     attributes["cell_methods"] = kind.cell_methods
     attributes["grid_mapping"] = "spatial_ref"
     attributes["coordinates"] = " ".join(["latitude", "longitude", *_height_names(quantity)])
-    linked = [ERROR.array_name(quantity.name), "status"] if kind is ANALYSIS else ["status"]
-    attributes["ancillary_variables"] = " ".join(linked)
+    error = [ERROR.array_name(quantity.name)] if kind is ANALYSIS and has_error else []
+    attributes["ancillary_variables"] = " ".join([*error, "status"])
     return attributes
 
 

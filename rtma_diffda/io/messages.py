@@ -40,7 +40,7 @@ def file_start(path: Path, size: int = 512) -> bytes:
         InputError: there is no such file, or it cannot be read.
     """
     try:
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             return file.read(size)
     except OSError as error:
         raise InputError(f"file {path} cannot be read: {error.strerror}") from error
@@ -54,7 +54,7 @@ def split_messages(path: Path, name: bytes) -> Iterator[RawMessage]:
     """
     if not file_start(path, 1):
         return
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         yield from _split(content, name)
 
 

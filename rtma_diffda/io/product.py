@@ -1,5 +1,6 @@
 """``Product``: everything that one analysis time leaves behind, ready to be stored."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -7,9 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rtma_diffda import __version__
 from rtma_diffda.errors import InputError
 from rtma_diffda.fields.state import State
 from rtma_diffda.geo.static_fields import StaticFields
+from rtma_diffda.io import cf
+from rtma_diffda.times import format_time
 
 _MAY_BE_MISSING = frozenset({"ceil", "swh"})  # an unlimited ceiling, and waves over land, are no number
 
@@ -89,6 +93,38 @@ class Product:
             )
         if bool((self.error_std < 0).any()) or bool(torch.isinf(self.error_std).any()):
             raise InputError("error_std of a product has values that are negative or infinite")
+
+
+def product_fields(product: Product, *, members: int) -> dict[str, np.ndarray | None]:
+    """Array name → values ([realization,] y, x) float32 of every field stored of a product; None for what it lacks.
+
+    With ``members`` 0 only means over members are stored; else the members and their standard deviation too.
+    """
+    values = product.analysis.values
+    sources: dict[cf.FieldKind, Tensor | None] = {
+        cf.ANALYSIS: values.mean(dim=0),
+        cf.ERROR: product.error_std,
+        cf.BACKGROUND: None if product.background is None else product.background.values.mean(dim=0),
+    }
+    if members:
+        sources |= {cf.SPREAD: values.std(dim=0), cf.MEMBERS: values.transpose(0, 1)}
+    return {
+        kind.array_name(name): None if source is None else source[i].detach().cpu().numpy().astype("<f4")
+        for kind, source in sources.items()
+        for i, name in enumerate(product.analysis.layout.names)
+    }
+
+
+def provenance_text(product: Product, indent: int | None = None) -> str:
+    """How a product was made, as JSON."""
+    content = {
+        "valid_time": format_time(product.valid_time),
+        "status": product.status,
+        "degraded": product.degraded,
+        "software": f"rtma_diffda {__version__}",
+        "made": dict(product.provenance),
+    }
+    return json.dumps(content, indent=indent, ensure_ascii=False, default=str)
 
 
 def _require_numbers(what: str, state: State) -> None:

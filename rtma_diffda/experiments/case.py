@@ -1,0 +1,105 @@
+"""``Case``: one analysis time of a region with everything that methods are given and verified with."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import torch
+
+from rtma_diffda.fields.state import State
+from rtma_diffda.geo.region import Region
+from rtma_diffda.geo.static_fields import StaticFields
+from rtma_diffda.interfaces import Analysis, AssimilationProblem, departures
+from rtma_diffda.observations.operators import BilinearOperator
+from rtma_diffda.observations.screening import QualityControl
+from rtma_diffda.observations.table import Observations
+from rtma_diffda.observations.withholding import withhold_in_table
+from rtma_diffda.times import Window
+
+
+@dataclass(frozen=True)
+class Case:
+    """A background and marked observations.
+
+    Attributes:
+        region: where.
+        static: terrain and land of its grid.
+        operator: H.
+        window: the times whose data count.
+        background: x_b on the region's grid.
+        table: every datum offered, with all marks; other variables than the layout's included.
+        observations: the part of the table that the layout concerns, with the same marks and order.
+        provenance: where background and observations come from.
+    """
+
+    region: Region
+    static: StaticFields
+    operator: BilinearOperator
+    window: Window
+    background: State
+    table: pd.DataFrame
+    observations: Observations
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    def problem(self) -> AssimilationProblem:
+        """What a method is given: the data without a mark."""
+        return AssimilationProblem(self.background, self.observations.used(), self.operator, self.window)
+
+
+@dataclass(frozen=True)
+class CaseSources:
+    """What cases of one region share: its grid's static fields, H, and how observations are judged."""
+
+    region: Region
+    static: StaticFields
+    quality_control: QualityControl
+    withheld: Collection[str] = ()
+
+    def case(
+        self, background: State, table: pd.DataFrame, window: Window, provenance: Mapping[str, str] | None = None
+    ) -> Case:
+        """A case from one background and the table of reports as ingested.
+
+        Withheld stations are marked before the background check, which looks only at data without a mark: what verifies
+        a background must not have been chosen by it.
+        """
+        operator = BilinearOperator(background.layout, self.static)
+        screened = self.quality_control.screen(table, grid=self.region.grid, window=window)
+        screened = withhold_in_table(screened, self.withheld)
+        observations = Observations.from_table(screened, background.layout)
+        observations = self.quality_control.check_background(observations, background, operator)
+        concerned = screened["variable"].isin(background.layout.names).to_numpy()
+        flags = screened["flags"].to_numpy().copy()
+        flags[concerned] = observations.flags
+        marked = screened.assign(flags=flags)
+        return Case(
+            self.region, self.static, operator, window, background, marked, observations, dict(provenance or {})
+        )
+
+
+def feedback(case: Case, analysis: Analysis) -> pd.DataFrame:
+    """Every datum offered, used or not: the table with ``ombg`` (O − B) and ``oman`` (O − A), SI.
+
+    Departures are NaN where H cannot be applied (no position, outside the region, no value) and for variables that the
+    layout does not have.
+    """
+    grid = case.region.grid
+    observations = case.observations
+    inside = grid.contains(observations.latitude.numpy(), observations.longitude.numpy())
+    inside &= np.isfinite(observations.value.numpy())
+    placed = observations.select(inside)
+    columns = {}
+    for name, state in (("ombg", case.background), ("oman", analysis.state)):
+        values = np.full(len(case.table), np.nan)
+        rows = np.flatnonzero(case.table["variable"].isin(state.layout.names).to_numpy())[inside]
+        values[rows] = departures(state.mean(), placed, case.operator)[0].cpu().numpy()
+        columns[name] = values
+    return case.table.assign(**columns)
+
+
+def seeded(seed: int, valid_time: np.datetime64) -> torch.Generator:
+    """A generator that depends on the seed and the valid time alone, so a rerun of one time gives the same bits."""
+    minutes = int(valid_time.astype("datetime64[m]").astype(np.int64))
+    entropy = np.random.SeedSequence([seed, minutes]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(entropy >> np.uint64(1)))

@@ -1,0 +1,128 @@
+"""GRIB, editions 1 and 2, through ecCodes: the near-surface fields of a file on its own grid.
+
+Read message by message: one that is damaged, or on a grid not read here, is logged with a sentence and left out.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from rtma_diffda.errors import InputError
+from rtma_diffda.geo.grib_grids import GRID_KEYS, grid_from_grib, to_grid_order
+from rtma_diffda.io.eccodes_library import load_eccodes
+from rtma_diffda.io.grib_names import NAME_KEYS, member_of, variable_of
+from rtma_diffda.io.messages import single_fields, split_messages
+from rtma_diffda.io.source_field import FieldReference, SourceField
+from rtma_diffda.io.units import to_si
+from rtma_diffda.variables import Variable, variable
+
+logger = logging.getLogger(__name__)
+
+_TIME_KEYS = ("dataDate", "dataTime", "validityDate", "validityTime", "second")
+_AS_NUMBERS = {"typeOfFirstFixedSurface", "typeOfSecondFixedSurface"}  # else ecCodes answers with abbreviations
+_MISSING_VALUE = 9.999e20  # far outside physics, so that it cannot be a value
+_WIND_COMPONENTS = {"u10m", "v10m"}
+
+
+@dataclass(frozen=True)
+class _Message:
+    """A field's bytes and what its reference needs."""
+
+    content: bytes
+    variable: Variable
+    keys: Mapping[str, Any]
+    source: str
+
+
+def grib_fields(path: Path) -> Iterator[FieldReference]:
+    """The near-surface fields of a GRIB file, in its order; messages that are none of ours are passed over.
+
+    Raises:
+        InputError: the file or ecCodes is not there.
+    """
+    library = load_eccodes("GRIB files")
+    for raw in split_messages(path, b"GRIB"):
+        where = f"{path}, message {raw.number}"
+        if raw.failure:
+            logger.warning("%s at byte %d is left out: %s", where, raw.offset, raw.failure)
+            continue
+        try:
+            messages = [_identify(library, content, where) for content in single_fields(raw.content)]
+            yield from (_reference(library, message) for message in messages if message)
+        except (InputError, library.CodesInternalError, KeyError, ValueError) as error:
+            logger.warning("%s at byte %d is left out: %s", where, raw.offset, error)
+
+
+def _identify(library: ModuleType, content: bytes, where: str) -> _Message | None:
+    handle = library.codes_new_from_message(content)
+    try:
+        keys = _keys(library, handle, (*NAME_KEYS, *_TIME_KEYS))
+    finally:
+        library.codes_release(handle)
+    found = variable_of(keys)
+    return _Message(content, found, keys, f"{where} ({keys.get('shortName')})") if found else None
+
+
+def _reference(library: ModuleType, message: _Message) -> FieldReference:
+    valid_time = _time(message.keys["validityDate"], message.keys["validityTime"], message.keys.get("second", 0))
+    return FieldReference(
+        variable=message.variable.name,
+        valid_time=valid_time,
+        source=message.source,
+        load=lambda: _decode(library, message, valid_time),
+        member=member_of(message.keys),
+    )
+
+
+def _decode(library: ModuleType, message: _Message, valid_time: np.datetime64) -> SourceField:
+    handle = library.codes_new_from_message(message.content)
+    try:
+        keys = _keys(library, handle, GRID_KEYS)
+        if keys.get("gridType") == "reduced_gg":
+            keys["pl"] = library.codes_get_array(handle, "pl")
+        library.codes_set(handle, "missingValue", _MISSING_VALUE)
+        values = library.codes_get_values(handle)
+    except library.CodesInternalError as error:
+        raise InputError(f"{message.source} cannot be decoded: {error}") from error
+    finally:
+        library.codes_release(handle)
+    grid = grid_from_grib(keys)
+    values = np.where(values == _MISSING_VALUE, np.nan, values)
+    ordered = np.ascontiguousarray(to_grid_order(values, keys))
+    name, key = message.variable.name, message.keys
+    return SourceField(
+        variable=name,
+        values=to_si(ordered, key.get("units"), variable(name)),
+        grid=grid,
+        valid_time=valid_time,
+        initial_time=_time(key["dataDate"], key["dataTime"], 0),
+        winds_grid_relative=name in _WIND_COMPONENTS and _along_axes(keys),
+        source=message.source,
+        member=member_of(key),
+    )
+
+
+def _along_axes(keys: Mapping[str, Any]) -> bool:
+    """Whether wind components follow the axes of a projected grid; on latitudes and longitudes both mean the same."""
+    return bool(keys.get("uvRelativeToGrid", 0)) and keys["gridType"] not in ("regular_ll", "regular_gg", "reduced_gg")
+
+
+def _keys(library: ModuleType, handle: int, names: tuple[str, ...]) -> dict[str, Any]:
+    found = {}
+    for name in names:
+        try:
+            found[name] = library.codes_get(handle, name, ktype=int if name in _AS_NUMBERS else None)
+        except library.CodesInternalError:
+            continue
+    return found
+
+
+def _time(date: int, clock: int, seconds: int) -> np.datetime64:
+    """``datetime64[ns]`` of ecCodes' dates (20180722) and times of day (1230)."""
+    day = np.datetime64(f"{date // 10000:04d}-{date // 100 % 100:02d}-{date % 100:02d}", "s")
+    return (day + np.timedelta64(clock // 100 * 3600 + clock % 100 * 60 + int(seconds), "s")).astype("datetime64[ns]")
