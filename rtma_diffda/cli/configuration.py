@@ -24,7 +24,7 @@ def compose_settings(name: str, overrides: Sequence[str]) -> dict[str, Any]:
         UsageError: an unknown key or group, an override that does not parse, or a required value not given.
     """
     config = _compose(name, overrides)
-    missing = sorted(str(key) for key in OmegaConf.missing_keys(config))
+    missing = sorted(_not_given(OmegaConf.to_container(config, resolve=False)))
     if missing:
         raise UsageError(f"not given: {', '.join(missing)}; say for example {missing[0]}=… (see --help)")
     try:
@@ -62,6 +62,17 @@ def _compose(name: str, overrides: Sequence[str]) -> DictConfig:
             return compose(name, overrides=list(overrides))
     except (HydraException, OmegaConfBaseException) as error:
         raise UsageError(f"configuration '{name}': {_first_line(error)}") from error
+
+
+def _not_given(values: dict[str, Any], prefix: str = "") -> list[str]:
+    """Dotted keys whose value is still ``???``."""
+    keys = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            keys += _not_given(value, f"{prefix}{key}.")
+        elif value == "???":
+            keys.append(f"{prefix}{key}")
+    return keys
 
 
 def _first_line(error: Exception) -> str:

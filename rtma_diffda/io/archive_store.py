@@ -149,7 +149,7 @@ def _write_fields(path: Path, slot: int, fields: Mapping[str, np.ndarray | None]
         for name, values in fields.items():
             group[name][slot] = np.nan if values is None else values
         written = [file for file in chunks if file.exists()]
-        sync_files([*written, *_folders_within(path, written)])
+        sync_files([*written, *{file.parent for file in written}])
     except OSError:
         with contextlib.suppress(OSError):
             _unlink(chunks)
@@ -187,7 +187,11 @@ def _create_array(group: zarr.Group, array: CfArray, shape: tuple[int, ...]) -> 
         options: dict[str, Any] = {"fill_value": missing}
         attributes["_ARRAY_DIMENSIONS"] = list(array.dims)
     else:
-        options = {"fill_value": 0 if missing is None else missing, "dimension_names": array.dims}
+        options = {
+            "fill_value": 0 if missing is None else missing,
+            "dimension_names": array.dims,
+            "chunk_key_encoding": {"name": "default", "separator": "."},  # one directory an array, as in format 2
+        }
         if array.dtype == "<i8" and missing is not None:
             attributes["_FillValue"] = int(missing)  # format 3 keeps what masks values apart from what fills chunks
     is_field = "x" in array.dims and "y" in array.dims
@@ -238,13 +242,8 @@ def _unlink(files: Iterable[Path]) -> None:
         file.unlink(missing_ok=True)
 
 
-def _folders_within(path: Path, files: list[Path]) -> set[Path]:
-    """The directories between ``path`` and each of ``files``, whose names must reach the disk too."""
-    return {folder for file in files for folder in file.parents if folder.is_relative_to(path)}
-
-
 def _column_file(path: Path, name: str) -> Path:
-    return path / name / ("0" if _zarr_format(path) == 2 else "c/0")
+    return path / name / ("0" if _zarr_format(path) == 2 else "c.0")
 
 
 def _provenance_file(path: Path, time: np.datetime64) -> Path:

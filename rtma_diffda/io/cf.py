@@ -87,7 +87,7 @@ SPREAD = FieldKind(
     "_spread",
     ", standard deviation of the analysis ensemble",
     is_difference=True,
-    # "realization: standard_deviation" would be CF too, but the checker wants every name to be a dimension or coordinate
+    # CF would also take "realization: standard_deviation"; the checker wants each name to be a dimension or coordinate
     cell_methods="time: point (standard deviation over realization)",
 )
 MEMBERS = FieldKind("_members", ", analysis ensemble", by_member=True)

@@ -40,16 +40,18 @@ def cap_entries(
         column: (n,) int, columns to start the search from.
     """
     rows, width = mesh.nodes.shape[1:]
-    parts = []
+    parts = [(np.empty(0, int), np.empty(0, int), np.empty(0))]
+    left = np.arange(points.shape[1])
     for row in (0, rows - 1):
         ring = mesh.nodes[:, row]
         if np.ptp(ring, axis=1).max() < _LARGEST_DEGENERATE_RING:
             continue
-        cap = _locate_in_cap(ring, points, column)
-        parts.append(_entries(cap, row * width, width))
-    if not parts:
-        return np.empty(0, int), np.empty(0, int), np.empty(0)
-    return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        cap = _locate_in_cap(ring, points[:, left], column[left])
+        point, source, weight = _entries(cap, row * width, width)
+        parts.append((left[point], source, weight))
+        left = left[~cap.found]
+    point, source, weight = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return point, source, weight
 
 
 def _locate_in_cap(ring: np.ndarray, points: np.ndarray, column: np.ndarray) -> CapLocation:

@@ -36,7 +36,7 @@ class Group(NamedTuple):
 IGNORED, UNREAD = Group("ignored"), Group("unread")
 
 WORDS = re.compile(
-    r"[MP]?\d \d/\d{1,2}SM(?!\S)|\d{1,2} [SK]M(?!\S)|Q \d{4}(?!\S)|Q\d \d{3}(?!\S)|Q\d\d \d\d(?!\S)|Q\d{3} \d(?!\S)|\S+",
+    r"[MP]?\d \d/\d{1,2} ?SM(?!\S)|(?:\d/)?\d{1,2} [SK]M(?!\S)|Q \d{4}(?!\S)|Q\d \d{3}(?!\S)|Q\d\d \d\d(?!\S)|Q\d{3} \d(?!\S)|\S+",
     re.ASCII,
 )
 """Words of a body; groups that were written with a blank inside count as one."""
@@ -53,8 +53,8 @@ _METRES = re.compile(r"(\d{4})(?:NDV|///)?", re.ASCII)
 _KILOMETRES = re.compile(r"(\d{1,2}) ?KM", re.ASCII)
 _MILES = re.compile(r"(?P<bound>[MP]?)(?:(?P<whole>\d{1,2})|(?P<mixed>\d) ?(?P<top>\d)/(?P<bottom>\d{1,2})"
                     r"|(?P<fraction>\d/\d{1,2})) ?SM", re.ASCII)  # fmt: skip
-_SKY_GROUP = re.compile(rf"(?P<group>{_SKY})", re.ASCII)
-_TEMPERATURE_GROUP = re.compile(_TEMPERATURE, re.ASCII)
+_LAYER = re.compile(r"(?P<cover>FEW|SCT|BKN|OVC|VV|///)(?P<base>\d{3}|///)?(?:CB|TCU|CU|AC|CI|///)?", re.ASCII)
+_TEMPERATURE_GROUP = re.compile(r"(M?\d\d|//|XX|MM)/(M?\d\d|//|XX|MM)?", re.ASCII)
 _LOOSE_TEMPERATURE = re.compile(r"(M|-)?(\d{1,2})/(?:(M|-)?(\d{1,2})|M{1,2}|/{1,2}|X{1,2})?", re.ASCII)
 _ALTIMETER_GROUP = re.compile(r"(?:QNH)?(?P<letter>[AQ]) ?(?P<digits>\d{4})(?:INS)?[.,]?", re.ASCII)
 _BROKEN_ALTIMETER = re.compile(r"Q(\d{1,3}) (\d{1,3})|Q([89]\d\d)|QNH(\d{3,4})(?:INS|HPA)?", re.ASCII)
@@ -64,7 +64,7 @@ _WEATHER = (
     "(?:MI|BC|PR|DR|BL|SH|TS|FZ|DZ|RA|SN|SG|PL|PE|GR|GS|UP|BR|FG|FU|VA|DU|SA|HZ|PO|SQ|FC|SS|DS|IC|PY|JP)"
 )
 _UNUSED = re.compile(
-    rf"(?:[-+]|RE|VC|[-+]VC|-?RE)*{_WEATHER}+|NSW|\d{{3}}V\d{{3}}|\d{{4}}[NSEW]{{1,2}}|R\d\d[LRC]?\d*/\S*|R/+|RE/+|M{{1,2}}"
+    rf"[-+]?(?:VC|RE)?{_WEATHER}+|NSW|\d{{3}}V\d{{3}}|\d{{4}}[NSEW]{{1,2}}|R\d\d[LRC]?\d*/\S*|R/+|RE/+|M{{1,2}}"
     r"|/+(?:KT|MPS|SM|CB|TCU)?|[AQ]/{2,4}|\d{3}//KT|(?:BLU|WHT|GRN|YLO|AMB|RED|BLACK)\S*|RF\d\S*|W[M/\d]\S*/[SH]\S*"
     r"|WS|ALL|RWY|RWY\d\d[LRC]?|R\d\d[LRC]?|RTD|\d{6}Z|METAR|SPECI|\$|QFE\S*|\d{3}[./]\d",
     re.ASCII,
@@ -134,12 +134,14 @@ def _miles(match: re.Match[str]) -> Group | None:
 
 
 def _sky(word: str) -> Group | None:
-    if _SKY_GROUP.fullmatch(word) is None:
-        return None
     if word in CLEAR_WORDS:
         return Group("sky", word)
-    width = 5 if word.startswith("VV") else 6
-    return Group("sky", word[:width] if len(word) >= width else f"{word[: width - 3]}///")
+    match = _LAYER.fullmatch(word)
+    if match is None:
+        return None
+    base = match["base"] or "///"
+    # a cloud type alone (//////CB) or slashes alone say neither how much nor how high
+    return IGNORED if match["cover"] == base == "///" else Group("sky", match["cover"] + base)
 
 
 def _cover_alone(word: str) -> Group | None:
@@ -149,18 +151,16 @@ def _cover_alone(word: str) -> Group | None:
 
 
 def _temperature(word: str) -> Group | None:
-    if _TEMPERATURE_GROUP.fullmatch(word):
-        text = word.replace("XX", "").replace("MM", "").replace("//", "", 1 if word.startswith("//") else 0)
-        left, _, right = word.partition("/") if not word.startswith("//") else ("", "", word[3:])
-        left, right = (part if part[-1:].isdigit() else "" for part in (left, right))
-        text = f"{left}/{right}"
-        return Group("temperature", text) if left or right else IGNORED
+    match = _TEMPERATURE_GROUP.fullmatch(word)
+    if match:
+        air, dew_point = (part if part and part[-1].isdigit() else "" for part in match.groups())
+        return Group("temperature", f"{air}/{dew_point}") if air or dew_point else IGNORED
     match = _LOOSE_TEMPERATURE.fullmatch(word)
-    if match is None:
+    if match is None or len(match[2] + (match[4] or "00")) < 3:
         return None
-    left = f"{'M' if match[1] else ''}{int(match[2]):02d}"
-    right = f"{'M' if match[3] else ''}{int(match[4]):02d}" if match[4] else ""
-    return Group("temperature", f"{left}/{right}", repair="temperature group mended")
+    air = f"{'M' if match[1] else ''}{int(match[2]):02d}"
+    dew_point = f"{'M' if match[3] else ''}{int(match[4]):02d}" if match[4] else ""
+    return Group("temperature", f"{air}/{dew_point}", repair="temperature group mended")
 
 
 def _altimeter(word: str) -> Group | None:
