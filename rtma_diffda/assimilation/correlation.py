@@ -87,19 +87,18 @@ class BackgroundError:
     def __post_init__(self) -> None:
         if self.function not in CORRELATION_FUNCTIONS:
             raise UsageError(f"unknown correlation '{self.function}'; known are {', '.join(CORRELATION_FUNCTIONS)}")
-        positive = {name: getattr(self, name) for name in ("std", "horizontal_length", "elongation")}
-        lengths = {name: getattr(self, name) for name in ("vertical_length", "background_length")}
-        positive |= {name: length for name, length in lengths.items() if length is not None}
+        names = ("std", "horizontal_length", "vertical_length", "background_length", "elongation")
+        positive = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         for name, value in positive.items():
-            if not float(value) > 0:
-                raise UsageError(f"background error: {name} must be positive, found {float(value)}")
-        if not 0 <= float(self.land_sea_factor) <= 1:
-            raise UsageError(f"background error: land_sea_factor must be 0 … 1, found {float(self.land_sea_factor)}")
+            if not _number(value) > 0:
+                raise UsageError(f"background error: {name} must be positive, found {_number(value)}")
+        if not 0 <= _number(self.land_sea_factor) <= 1:
+            raise UsageError(f"background error: land_sea_factor must be 0 … 1, found {_number(self.land_sea_factor)}")
 
     @property
     def depends_on_background(self) -> bool:
         """True when B differs between members, because it looks at the values of the background."""
-        return self.background_length is not None or float(self.background_drift_std) > 0
+        return self.background_length is not None or _number(self.background_drift_std) > 0
 
 
 @dataclass(frozen=True)
@@ -128,9 +127,7 @@ class Places:
     def relative_to(self, origin: Tensor, dtype: torch.dtype) -> "Places":
         """The same with positions from ``origin`` (2,): small numbers, which lose little in float32."""
         position = (self.position - origin).to(dtype)
-        return replace(
-            self, position=position, height=self.height.to(dtype), background=self.background.to(dtype)
-        )
+        return replace(self, position=position, height=self.height.to(dtype), background=self.background.to(dtype))
 
 
 def covariance(error: BackgroundError, a: Places, b: Places) -> Tensor:
@@ -194,6 +191,10 @@ def _drift(error: BackgroundError, places: Places) -> list[Tensor]:
         (error.background_drift_std, places.background),
     )
     return [std * shape for std, shape in terms if not _is_number(std, 0.0)]
+
+
+def _number(value: Parameter) -> float:
+    return float(value.detach()) if torch.is_tensor(value) else float(value)
 
 
 def _is_number(value: Parameter, number: float) -> bool:

@@ -24,8 +24,11 @@ import torch
 from torch import Tensor
 
 from rtma_diffda.assimilation.correlation import BackgroundError, covariance
+from rtma_diffda.assimilation.places import Surroundings, with_background
 from rtma_diffda.assimilation.posterior import Evidence
 from rtma_diffda.errors import InputError, UsageError
+from rtma_diffda.geo.static_fields import StaticFields
+from rtma_diffda.interfaces import AssimilationProblem
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +82,7 @@ class TunedParameters:
         observation_error_factor: what the data's ``error_std`` is multiplied with.
         loo_rms: leave-one-out RMS (SI) of the choice over the data it was tuned on.
         tried: (description, leave-one-out RMS) of every start, tuned.
+        chosen: which of them this is.
         used, left_out: data that entered; gross departures that did not.
     """
 
@@ -86,6 +90,7 @@ class TunedParameters:
     observation_error_factor: float
     loo_rms: float
     tried: tuple[tuple[str, float], ...]
+    chosen: int
     used: int
     left_out: int
 
@@ -110,10 +115,11 @@ def tune(
         raise InputError(f"tuning needs at least ten data; {len(rows)} of {len(kept)} are usable")
     part = evidence.select(_random_part(rows, settings))
     results = [_tune_one(part, start, settings) for start in starts]
-    best = min(results, key=lambda result: result[2])
+    chosen = min(range(len(results)), key=lambda i: results[i][2])
+    best = results[chosen]
     tried = tuple((_describe(error, factor), rms) for error, factor, rms in results)
     logger.info("tuned on %d data: %s, leave-one-out RMS %.4g", len(rows), _describe(*best[:2]), best[2])
-    return TunedParameters(*best, tried, len(rows), int((~kept).sum()))
+    return TunedParameters(*best, tried, chosen, len(rows), int((~kept).sum()))
 
 
 def gross_departures(innovations: Tensor, limit: float) -> Tensor:
@@ -223,3 +229,29 @@ def _rescaled(theta: Tensor, names: Sequence[str], A: Tensor, d: Tensor) -> Tens
 def _describe(error: BackgroundError, factor: float) -> str:
     terms = {name: getattr(error, name) for name in TUNABLE if getattr(error, name)}
     return f"{error.function} " + " ".join(f"{k}={float(v):.3g}" for k, v in terms.items()) + f" error×{factor:.3g}"
+
+
+def tune_problem(
+    problem: AssimilationProblem,
+    static: StaticFields,
+    starts: Mapping[str, Sequence[BackgroundError]],
+    settings: TuningSettings | None = None,
+) -> dict[str, TunedParameters]:
+    """Tune every variable of a problem that has starts, from the innovations of the first member.
+
+    Raises:
+        InputError: a variable has fewer than ten usable data.
+    """
+    surroundings = Surroundings(problem, static)
+    tuned = {}
+    for channel, name in enumerate(problem.background.layout.names):
+        if name not in starts:
+            continue
+        data = problem.observations.of_channel(channel)
+        if not len(data):
+            raise InputError(f"tuning '{name}' needs at least ten data; there are none")
+        places, background = surroundings.of_data(data, channel)
+        innovations = data.value - (background + surroundings.reference(channel))
+        evidence = Evidence(with_background(places, background[0]), data.error_std**2, innovations[:1])
+        tuned[name] = tune(evidence, starts[name], settings)
+    return tuned

@@ -71,7 +71,7 @@ def random_series(
     fields = [_draw(spectrum, grid.shape, count, own)]
     for rho in persistence:
         fields.append(rho * fields[-1] + np.sqrt(1.0 - rho**2) * _draw(spectrum, grid.shape, count, own))
-    return torch.stack(fields)
+    return torch.stack(fields).cpu()
 
 
 def _draw(amplitudes: Tensor, shape: tuple[int, int], count: int, generator: torch.Generator) -> Tensor:

@@ -90,34 +90,30 @@ def simulate_truth(
     if times.ndim != 1 or not times.size or not (np.diff(times) > np.timedelta64(0, "ns")).all():
         raise UsageError(f"a simulation needs increasing times; found {times}")
     large = simulate_large_scale(config.layout.grid, times, config.climate, generator=generator)
-    detail = _detail(config, times, generator)
-    fields = _fields(config, large, times, detail)
+    landscape = Landscape.of(config.static)
+    fields = _smooth_fields(config, large, landscape, times)
+    for name, detail in _detail(config, landscape, times, generator).items():
+        fields[name] = fields[name] + detail
+    fields["d2m"] = below_temperature(fields["d2m"], fields["t2m"])
     values = torch.stack([fields[name] for name in config.layout.names], dim=1).float()
     return tuple(State(values[i : i + 1], config.layout, time) for i, time in enumerate(times))
 
 
-def _fields(
-    config: SimulatedWeather, large: LargeScale, times: np.ndarray, detail: Mapping[str, Tensor]
+def _smooth_fields(
+    config: SimulatedWeather, large: LargeScale, landscape: Landscape, times: np.ndarray
 ) -> dict[str, Tensor]:
-    landscape = Landscape.of(config.static)
+    """Everything but the ragged detail: (time, y, x) by variable."""
     phase = diurnal_phase(times, float(config.layout.grid.longitude().mean()))
     u_grid, v_grid = near_surface_wind(large, landscape, phase)
-    t2m = detail["t2m"] + near_surface_temperature(
-        large,
-        landscape,
-        phase,
-        torch.hypot(u_grid, v_grid),
-        diurnal_range=config.diurnal_range,
-        sea=config.sea_temperature,
-    )
-    moist = near_surface_dew_point(large, landscape, phase) + detail["d2m"]
+    speed = torch.hypot(u_grid, v_grid)
+    land_and_sea = {"diurnal_range": config.diurnal_range, "sea": config.sea_temperature}
     u, v = _earth_relative(config.layout, u_grid, v_grid)
     return {
-        "t2m": t2m,
-        "d2m": below_temperature(moist, t2m),
-        "u10m": u + detail["u10m"],
-        "v10m": v + detail["v10m"],
-        "sp": surface_pressure(large, landscape) + detail["sp"],
+        "t2m": near_surface_temperature(large, landscape, phase, speed, **land_and_sea),
+        "d2m": near_surface_dew_point(large, landscape, phase),
+        "u10m": u,
+        "v10m": v,
+        "sp": surface_pressure(large, landscape),
     }
 
 
@@ -126,9 +122,11 @@ def below_temperature(dew_point: Tensor, temperature: Tensor) -> Tensor:
     return temperature - softplus(temperature - dew_point, beta=2.0)
 
 
-def _detail(config: SimulatedWeather, times: np.ndarray, generator: torch.Generator) -> dict[str, Tensor]:
+def _detail(
+    config: SimulatedWeather, landscape: Landscape, times: np.ndarray, generator: torch.Generator
+) -> dict[str, Tensor]:
     series = random_series(config.layout.grid, times, DETAIL_FIELD, count=len(SIMULATED), generator=generator)
-    calmer_over_sea = 0.5 + 0.5 * Landscape.of(config.static).land_weight
+    calmer_over_sea = 0.5 + 0.5 * landscape.land_weight
     return {
         name: config.detail_std.get(name, 0.0) * calmer_over_sea * series[:, i] for i, name in enumerate(SIMULATED)
     }

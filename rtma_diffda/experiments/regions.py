@@ -6,7 +6,8 @@ import numpy as np
 
 from rtma_diffda.geo.region import Region, load_region, region_names
 from rtma_diffda.io.static_fields import load_static_fields
-from rtma_diffda.verification.reports.maps import draw_region
+from rtma_diffda.verification.reports.canvas import save_png
+from rtma_diffda.verification.reports.region_figure import draw_region
 
 
 def describe_regions(name: str | None, *, output: str | None = None) -> str:
@@ -19,7 +20,7 @@ def describe_regions(name: str | None, *, output: str | None = None) -> str:
     if output is not None:
         path = Path(output) / f"{region.name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        draw_region(region, load_static_fields(region)).savefig(path, dpi=130)
+        save_png(draw_region(region, load_static_fields(region)), path)
         lines.append(f"  picture     {path}")
     return "\n".join(lines)
 

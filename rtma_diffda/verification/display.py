@@ -63,6 +63,7 @@ def display_rows(scores: pd.DataFrame) -> Iterable[tuple[str, ...]]:
             title,
             source_title(row["source"]),
             f"{row['n']:,}",
+            f"{row['blocks']:,}",
             format_number(row["bias"] * scale),
             format_number(row["mae"] * scale),
             format_number(row["rmse"] * scale),
@@ -72,7 +73,7 @@ def display_rows(scores: pd.DataFrame) -> Iterable[tuple[str, ...]]:
         )
 
 
-DISPLAY_HEADER = ("variable", "source", "n", "bias", "MAE", "RMSE", "interval", "ratio", "interval")
+DISPLAY_HEADER = ("variable", "source", "n", "blocks", "bias", "MAE", "RMSE", "interval", "ratio", "interval")
 """Headings of ``display_rows``; the ratio is RMSE over the background's."""
 
 

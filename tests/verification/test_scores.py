@@ -144,8 +144,8 @@ def test_table_for_the_terminal():
     )
     bootstrap = BlockBootstrap(block_degrees=None)
     assert format_table(score_table(pairs, bootstrap=bootstrap)).splitlines() == [
-        "variable                source      n  bias   MAE  RMSE  interval  ratio  interval",
-        "2 m temperature (K)     background  4  0.75  1.75  2.29         –   1.00         –",
-        "                        better one  4  0.00  0.50  0.71         –   0.31         –",
-        "surface pressure (hPa)  background  2  0.00  2.00  2.00         –   1.00         –",
+        "variable                source      n  blocks  bias   MAE  RMSE  interval  ratio  interval",
+        "2 m temperature (K)     background  4       1  0.75  1.75  2.29         –   1.00         –",
+        "                        better one  4       1  0.00  0.50  0.71         –   0.31         –",
+        "surface pressure (hPa)  background  2       1  0.00  2.00  2.00         –   1.00         –",
     ]

@@ -1,9 +1,10 @@
 """Bilinear weights as ESMF defines them on the sphere.
 
 A destination's weights are those of the point where the ray through it meets the bilinear patch spanned by the corner
-vectors of its source cell: (1 − u)(1 − v), u (1 − v), u v, (1 − u) v on corners 0 to 3. This is not bilinear in latitude
-and longitude. All four corners get an entry, zeros included, so that a missing corner spreads as it does with xESMF.
-Destinations outside the source have no entry. Periodic sources are closed toward the poles by caps (``pole_caps``).
+vectors of its source cell: (1 − u)(1 − v), u (1 − v), u v, (1 − u) v on corners 0 to 3. This is not bilinear in
+latitude and longitude. All four corners get an entry, zeros included, so that a missing corner spreads as it does with
+xESMF. Destinations outside the source have no entry. Periodic sources are closed toward the poles by caps
+(``pole_caps``).
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from scipy.spatial import cKDTree
 from rtma_diffda.errors import InputError, UsageError
 from rtma_diffda.geo.curvilinear import CurvilinearGrid
 from rtma_diffda.geo.grid import Grid, LatLonGrid, ProjectedGrid, ReducedGaussianGrid
-from rtma_diffda.geo.regrid.cartesian import cartesian
+from rtma_diffda.geo.regrid.cartesian import cartesian, grid_vectors
 from rtma_diffda.geo.regrid.pole_caps import cap_entries
 from rtma_diffda.geo.regrid.quad_mesh import CellLocation, QuadMesh, locate_points
 from rtma_diffda.geo.regrid.reduced_rows import reduced_row_entries
@@ -42,14 +43,13 @@ def _from_reduced_gaussian(source: ReducedGaussianGrid, target: Grid) -> Entries
 
 @bilinear_entries.register
 def _from_latlon(source: LatLonGrid, target: Grid) -> Entries:
-    latitude, longitude = np.meshgrid(source.latitudes, source.longitudes, indexing="ij")
-    mesh = QuadMesh(cartesian(latitude, longitude), source.periodic)
+    mesh = QuadMesh(grid_vectors(source), source.periodic)
     return _from_quads(_Source(mesh, lambda lat, lon: _rectilinear_cell(source, lat, lon)), target)
 
 
 @bilinear_entries.register
 def _from_projected(source: ProjectedGrid, target: Grid) -> Entries:
-    mesh = QuadMesh(cartesian(source.latitude(), source.longitude()), periodic=False)
+    mesh = QuadMesh(grid_vectors(source), periodic=False)
     return _from_quads(_Source(mesh, lambda lat, lon: _projected_cell(source, lat, lon)), target)
 
 
@@ -57,7 +57,7 @@ def _from_projected(source: ProjectedGrid, target: Grid) -> Entries:
 def _from_curvilinear(source: CurvilinearGrid, target: Grid) -> Entries:
     if min(source.shape) < 2:
         raise InputError(f"bilinear regridding needs two rows and columns; the source grid has shape {source.shape}")
-    mesh = QuadMesh(cartesian(source.latitudes, source.longitudes), source.periodic)
+    mesh = QuadMesh(grid_vectors(source), source.periodic)
     return _from_quads(_Source(mesh, lambda lat, lon: _cell_of_nearest_centre(mesh, lat, lon)), target)
 
 
@@ -71,7 +71,7 @@ class _Source:
 
 def _from_quads(source: _Source, target: Grid) -> Entries:
     latitude, longitude = target.latitude().ravel(), target.longitude().ravel()
-    mesh, points = source.mesh, cartesian(latitude, longitude)
+    mesh, points = source.mesh, grid_vectors(target).reshape(3, -1)
     guess = mesh.moved(*source.guess(latitude, longitude))
     located = locate_points(mesh, points, guess)
     _put_on_pole_rows(mesh, points, located)
@@ -92,7 +92,7 @@ def _cell_entries(mesh: QuadMesh, located: CellLocation) -> Entries:
 
 
 def _put_on_pole_rows(mesh: QuadMesh, points: np.ndarray, located: CellLocation) -> None:
-    """Give destinations exactly at a pole the first point of a source row that lies there, as ESMF's exact match does."""
+    """Give destinations exactly at a pole the first point of a source row that lies there: ESMF's exact match."""
     for end, v in ((0, 0.0), (mesh.nodes.shape[1] - 1, 1.0)):
         ring = mesh.nodes[:, end]
         if not (np.abs(ring[2]) == 1.0).all():
@@ -103,9 +103,7 @@ def _put_on_pole_rows(mesh: QuadMesh, points: np.ndarray, located: CellLocation)
         located.put(at, location)
 
 
-def _rectilinear_cell(
-    grid: LatLonGrid, latitude: np.ndarray, longitude: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _rectilinear_cell(grid: LatLonGrid, latitude: np.ndarray, longitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     row = np.searchsorted(grid.latitudes, latitude, side="right") - 1
     offsets = grid.longitudes - grid.longitudes[0]
     east = (longitude - grid.longitudes[0]) % 360.0
@@ -116,9 +114,7 @@ def _rectilinear_cell(
     return row, column
 
 
-def _projected_cell(
-    grid: ProjectedGrid, latitude: np.ndarray, longitude: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _projected_cell(grid: ProjectedGrid, latitude: np.ndarray, longitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rows, columns = grid.fractional_index(latitude, longitude)
     limits = ((rows, grid.ny), (columns, grid.nx))
     # Positions that the projection cannot reach come as infinite; any cell will do as their start.

@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 
 from rtma_diffda.errors import InputError
 from rtma_diffda.geo.grid import Grid
-from rtma_diffda.geo.regrid.cartesian import cartesian
+from rtma_diffda.geo.regrid.cartesian import grid_vectors
 
 _CANDIDATES = 9
 _TIE = 1.0 + 1e-12
@@ -21,8 +21,8 @@ def nearest_entries(source: Grid, target: Grid) -> tuple[np.ndarray, np.ndarray,
     Raises:
         InputError: the source has fewer than two points.
     """
-    points = cartesian(source.latitude(), source.longitude()).reshape(3, -1).T
-    places = cartesian(target.latitude(), target.longitude()).reshape(3, -1).T
+    points = grid_vectors(source).reshape(3, -1).T
+    places = grid_vectors(target).reshape(3, -1).T
     if len(points) < 2:
         raise InputError(f"nearest-point regridding needs two source points; found {len(points)}")
     tree = cKDTree(points)

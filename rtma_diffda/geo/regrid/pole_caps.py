@@ -1,8 +1,8 @@
 """The caps that close a periodic grid toward the poles, as ESMF does by default (``ESMF_POLEMETHOD_ALLAVG``).
 
-A made-up point at the centre of the outermost row, lifted onto the sphere, is joined to that row by triangles. Its value
-is the mean of the row, so that a point in the cap has weights on every point of the row. A row that lies on the pole
-itself needs no cap and gets none.
+A made-up point at the centre of the outermost row, lifted onto the sphere, is joined to that row by triangles. Its
+value is the mean of the row, so that a point in the cap has weights on every point of the row. A row that lies on the
+pole itself needs no cap and gets none.
 """
 
 from dataclasses import dataclass
@@ -29,9 +29,7 @@ class CapLocation:
     shares: np.ndarray
 
 
-def cap_entries(
-    mesh: QuadMesh, points: np.ndarray, column: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def cap_entries(mesh: QuadMesh, points: np.ndarray, column: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sparse entries (point, grid point, weight) of points that lie in either cap of a periodic mesh.
 
     Args:

@@ -1,8 +1,8 @@
 """A structured grid as a mesh of four-cornered cells on the sphere, and the search for the cell of each point.
 
-The grid's points are the corners of the cells: cell (j, i) has the points (j, i), (j, i + 1), (j + 1, i + 1), (j + 1, i), in
-this order. A cell's edges are straight chords, seen from the earth's centre as great circles, so that on a
-latitude–longitude grid a point can belong to the cell beside the one whose latitudes enclose it. The search therefore
+The grid's points are the corners of the cells: cell (j, i) has the points (j, i), (j, i + 1), (j + 1, i + 1) and
+(j + 1, i), in this order. A cell's edges are straight chords, seen from the earth's centre as great circles, so that on
+a latitude–longitude grid a point can belong to the cell beside the one whose latitudes enclose it. The search therefore
 starts at a first guess and walks: patch coordinates beyond 0 … 1 say which neighbour to try next.
 """
 
@@ -67,7 +67,7 @@ class QuadMesh:
 
 @dataclass(frozen=True)
 class CellLocation:
-    """The cell of each point: row, column, patch coordinates u, v, all (n,); ``inside`` is False where there is none."""
+    """The cell of each point: row, column, patch coordinates u, v, all (n,); ``inside`` is False without one."""
 
     row: np.ndarray
     column: np.ndarray
@@ -119,9 +119,7 @@ def _is_inside(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return (u >= low) & (u <= high) & (v >= low) & (v <= high)
 
 
-def _walk(
-    mesh: QuadMesh, points: np.ndarray, guess: tuple[np.ndarray, np.ndarray]
-) -> tuple[CellLocation, np.ndarray]:
+def _walk(mesh: QuadMesh, points: np.ndarray, guess: tuple[np.ndarray, np.ndarray]) -> tuple[CellLocation, np.ndarray]:
     """The cell in which each point's walk ends, and which points need a closer look at the cells around."""
     found = _empty_location(points.shape[1])
     active = np.arange(points.shape[1])

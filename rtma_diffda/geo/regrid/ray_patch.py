@@ -5,8 +5,8 @@ With corner vectors q0 … q3 (counter-clockwise) and the point's unit vector p,
     F = u v A + u B + v C − t p + q0 = 0,   A = q0 − q1 + q2 − q3,  B = q1 − q0,  C = q3 − q0
 
 by Newton's method. This is ESMF's bilinear interpolation on the sphere (``intersect_quad_with_line`` in
-ESMCI_MathUtil.C): the same start (u = v = t = 0) and the same stop (|F| < 1e-10). The early stop leaves errors up to about
-1e-8 in the weights of small cells; copying it is what makes our weights agree with ESMF's more closely than that.
+ESMCI_MathUtil.C): the same start (u = v = t = 0) and the same stop (|F| < 1e-10). The early stop leaves errors up to
+about 1e-8 in the weights of small cells; copying it is what makes our weights agree with ESMF's more closely than that.
 """
 
 import numpy as np
@@ -72,9 +72,7 @@ def _residual(constants: np.ndarray, current: np.ndarray) -> np.ndarray:
     return (u * v) * A + u * B + v * C + t * D + E
 
 
-def _newton_change(
-    constants: np.ndarray, current: np.ndarray, residual: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _newton_change(constants: np.ndarray, current: np.ndarray, residual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """J⁻¹ F by cofactors, (3, n), and where the determinant of the Jacobian J = (A v + B, A u + C, D) allows it."""
     A, B, C, D, _ = constants
     u, v, _ = current

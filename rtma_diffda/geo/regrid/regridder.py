@@ -44,9 +44,7 @@ class Regridder:
     def _unmapped(self) -> np.ndarray:
         return ~self.weights.mapped().ravel()
 
-    def __call__(
-        self, values: np.ndarray, *, skip_missing: bool = False, missing_threshold: float = 0.5
-    ) -> np.ndarray:
+    def __call__(self, values: np.ndarray, *, skip_missing: bool = False, missing_threshold: float = 0.5) -> np.ndarray:
         """Fields on the target grid.
 
         Args:

@@ -1,4 +1,4 @@
-"""Weight files: NetCDF with ``row`` (destination), ``col`` (source), both from 1, and ``S``, as ESMF and xESMF write them."""
+"""Weight files as ESMF and xESMF write them: NetCDF with ``row`` (destination), ``col`` (source), both from 1, and ``S``."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def read_weights(
 
     Args:
         path: the file.
-        source_shape, target_shape: shapes of the grids; needed where the file does not state them, checked where it does.
+        source_shape, target_shape: shapes of the grids; needed where the file does not state them, else checked.
         method: ESMF's name of the method; needed where the file does not state it.
 
     Raises:

@@ -77,8 +77,8 @@ def regrid_weights(source: Grid, target: Grid, *, method: str = "bilinear", engi
         source: any grid; bilinear needs one whose neighbours in the array are neighbours on the earth.
         target: any grid; only its positions count.
         method: one of ``METHODS``.
-        engine: ``embedded`` for our own code, ``xesmf`` for xESMF, ``auto`` for xESMF where it can be imported and knows
-            the kind of source grid, else our own. Both give the same weights to 1e-9.
+        engine: ``embedded`` for our own code, ``xesmf`` for xESMF, ``auto`` for xESMF where it can be imported and
+            knows the kind of source grid, else our own. Both give the same weights to 1e-9.
 
     Raises:
         UsageError: unknown method or engine, or xESMF asked for and absent.

@@ -15,7 +15,7 @@ from rtma_diffda.geo.grid import Grid, LatLonGrid
 
 
 def xesmf_is_available() -> bool:
-    """True where both xESMF and the ESMF behind it are installed; a bare ``pip install xesmf`` brings only the first."""
+    """True where xESMF and the ESMF behind it are installed; a bare ``pip install xesmf`` brings only the first."""
     return all(map(_is_installed, ("xesmf", "esmpy")))
 
 
@@ -31,7 +31,7 @@ def xesmf_entries(source: Grid, target: Grid, *, method: str) -> tuple[np.ndarra
     """
     if not xesmf_is_available():
         raise UsageError(
-            "regridding engine 'xesmf' needs xESMF and ESMF, which are not installed; conda install -c conda-forge xesmf, "
+            "regridding engine 'xesmf' needs xESMF and ESMF, which are not installed (conda install -c conda-forge xesmf); "
             "or use engine 'embedded'"
         )
     if len(source.shape) != 2:

@@ -86,7 +86,7 @@ def _parse(carrier: Mapping[str, str]) -> dict[str, tuple] | None:
 def _lost(kind: str, text: str, value: tuple) -> bool:
     """True when digits went in and nothing came out: the parser stopped before this group."""
     if kind == "sky":
-        return not (isinstance(value[0], str) or text.startswith("///"))
+        return value[0] != text[: len(value[0])] if isinstance(value[0], str) else True
     return any(letter.isdigit() for letter in text) and all(math.isnan(number) for number in value)
 
 

@@ -24,6 +24,8 @@ class Group(NamedTuple):
             → m; 1 elsewhere.
         bound: −1, 0, +1: the truth is below, at, above the value.
         repair: what was mended, in words; empty when nothing was.
+        cover_known: False for a layer whose height only is given (///015); its text then names a cover that it may
+            not have, because MetPy takes the first two slashes for missing weather.
     """
 
     kind: str
@@ -31,6 +33,7 @@ class Group(NamedTuple):
     scale: float = 1.0
     bound: int = 0
     repair: str = ""
+    cover_known: bool = True
 
 
 IGNORED, UNREAD = Group("ignored"), Group("unread")
@@ -49,7 +52,7 @@ _WIND = re.compile(
     r"(?:G(?P<gust_p>P?)(?P<gust>\d{2,3}|//)?)?(?P<unit>KTS?|MPS|KMH|KPH)(?P<tail>\([A-Z]*\)|[./,]+)?",
     re.ASCII,
 )
-_METRES = re.compile(r"(\d{4})(?:NDV|///)?", re.ASCII)
+_METRES = re.compile(r"(\d{4})(?:NDV|///|[NSEW]{1,2})?", re.ASCII)  # a sector's only where it is the only one
 _KILOMETRES = re.compile(r"(\d{1,2}) ?KM", re.ASCII)
 _MILES = re.compile(r"(?P<bound>[MP]?)(?:(?P<whole>\d{1,2})|(?P<mixed>\d) ?(?P<top>\d)/(?P<bottom>\d{1,2})"
                     r"|(?P<fraction>\d/\d{1,2})) ?SM", re.ASCII)  # fmt: skip
@@ -64,12 +67,12 @@ _WEATHER = (
     "(?:MI|BC|PR|DR|BL|SH|TS|FZ|DZ|RA|SN|SG|PL|PE|GR|GS|UP|BR|FG|FU|VA|DU|SA|HZ|PO|SQ|FC|SS|DS|IC|PY|JP)"
 )
 _UNUSED = re.compile(
-    rf"[-+]?(?:VC|RE)?{_WEATHER}+|NSW|\d{{3}}V\d{{3}}|\d{{4}}[NSEW]{{1,2}}|R\d\d[LRC]?\d*/\S*|R/+|RE/+|M{{1,2}}"
+    rf"[-+]?(?:VC|RE)?{_WEATHER}+|NSW|\d{{3}}V\d{{3}}|R\d\d[LRC]?\d*/\S*|R/+|RE/+|M{{1,2}}"
     r"|/+(?:KT|MPS|SM|CB|TCU)?|[AQ]/{2,4}|\d{3}//KT|(?:BLU|WHT|GRN|YLO|AMB|RED|BLACK)\S*|RF\d\S*|W[M/\d]\S*/[SH]\S*"
     r"|WS|ALL|RWY|RWY\d\d[LRC]?|R\d\d[LRC]?|RTD|\d{6}Z|METAR|SPECI|\$|QFE\S*|\d{3}[./]\d",
     re.ASCII,
 )
-"""Words that say nothing about our variables: weather, variable sector, runway visual range, minimum visibility, sea,
+"""Words that say nothing about our variables: weather, variable sector, runway visual range, sea,
 colour state, wind shear, and slashes for what is missing."""
 _END = re.compile(r"RMKS?\S*|NOSIG|TEMPO|BECMG|INTER|TREND|PROB\d\d|FM\d{4}|TL\d{4}|AT\d{4}|FCST", re.ASCII)
 _UNITS = {"KT": KNOT, "KTS": KNOT, "MPS": 1.0, "KMH": 1.0 / 3.6, "KPH": 1.0 / 3.6}
@@ -141,7 +144,9 @@ def _sky(word: str) -> Group | None:
         return None
     base = match["base"] or "///"
     # a cloud type alone (//////CB) or slashes alone say neither how much nor how high
-    return IGNORED if match["cover"] == base == "///" else Group("sky", match["cover"] + base)
+    if match["cover"] == "///":
+        return IGNORED if base == "///" else Group("sky", f"FEW{base}", cover_known=False)
+    return Group("sky", match["cover"] + base)
 
 
 def _cover_alone(word: str) -> Group | None:

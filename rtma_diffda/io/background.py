@@ -1,0 +1,194 @@
+"""Backgrounds: the fields of a file that are valid at one time, as a state on a region's grid.
+
+Order of work: winds to east–north and missing variables derived on the file's own grid; bilinear interpolation; then,
+where the file holds its model's terrain and the region's is known, temperature, dew point and pressure are taken to
+the region's terrain.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from rtma_diffda.errors import InputError
+from rtma_diffda.fields.layout import Layout
+from rtma_diffda.fields.state import State
+from rtma_diffda.geo.height import LAPSE_RATES, pressure_ratio
+from rtma_diffda.geo.static_fields import StaticFields
+from rtma_diffda.io.derived_fields import RECIPES, earth_relative, ingredients, with_derived
+from rtma_diffda.io.gridded import find_fields, load_field
+from rtma_diffda.io.region_regrid import RegionRegrid
+from rtma_diffda.io.source_field import FieldReference, SourceField
+from rtma_diffda.times import format_time
+
+logger = logging.getLogger(__name__)
+
+_TERRAIN_NAMES = {*LAPSE_RATES, "sp"}
+_LISTED_TIMES = 8
+
+
+@dataclass(frozen=True)
+class Background:
+    """A background and where it comes from.
+
+    Attributes:
+        state: on the region's grid; one member, or those of an ensemble.
+        provenance: file, run, interpolation and corrections, in words; stands in the metadata of products.
+        initial_time: start of the forecast; None where the file does not say.
+        terrain_adjusted: variables taken from the source's to the region's terrain; empty where either is unknown.
+    """
+
+    state: State
+    provenance: str
+    initial_time: np.datetime64 | None = None
+    terrain_adjusted: tuple[str, ...] = ()
+
+
+def load_background(
+    path: str | Path,
+    *,
+    layout: Layout,
+    static: StaticFields,
+    valid_time: np.datetime64,
+    region: str = "of the analysis",
+) -> Background:
+    """Read a background for one analysis time.
+
+    Args:
+        path: GRIB, NetCDF or Zarr.
+        layout: grid and variables wanted.
+        static: terrain of the region.
+        valid_time: UTC.
+        region: its name, for messages.
+
+    Raises:
+        InputError: no such file, no fields at that time, variables missing that cannot be derived either, or the file
+            does not cover the region.
+    """
+    path = Path(path)
+    references = _at_time(find_fields(path), valid_time, path)
+    members = [_member_fields(chosen, layout, path) for chosen in _by_member(references, layout, path)]
+    regrid = RegionRegrid(layout.grid)
+    rise = _rise(members[0].get("orog"), static, regrid)
+    values = np.stack([_on_region(fields, layout, regrid, rise) for fields in members])
+    _require_covered(values, layout, f"background {path}", region)
+    state = State(torch.from_numpy(values.astype(np.float32)), layout, valid_time.astype("datetime64[ns]"))
+    adjusted = tuple(name for name in layout.names if name in _TERRAIN_NAMES and rise is not None)
+    used = [members[0][name] for name in layout.names]
+    return Background(state, _provenance(path, used, adjusted), used[0].initial_time, adjusted)
+
+
+def _at_time(references: Sequence[FieldReference], valid_time: np.datetime64, path: Path) -> list[FieldReference]:
+    """References valid at the time, and terrain of any time."""
+    chosen = [r for r in references if r.valid_time == valid_time]
+    if not chosen:
+        times = sorted({r.valid_time for r in references if r.valid_time is not None})
+        raise InputError(f"background {path} has no fields valid at {format_time(valid_time)}; it has {_listed(times)}")
+    return chosen + [r for r in references if r.variable == "orog" and r.valid_time != valid_time]
+
+
+def _listed(times: Sequence[np.datetime64]) -> str:
+    if not times:
+        return "no times at all"
+    if len(times) <= _LISTED_TIMES:
+        return ", ".join(map(format_time, times))
+    return f"{len(times)} times from {format_time(times[0])} to {format_time(times[-1])}"
+
+
+def _by_member(references: Sequence[FieldReference], layout: Layout, path: Path) -> list[dict[str, FieldReference]]:
+    """{variable: reference} of every member, or of the single forecast; the first of several alike is taken."""
+    wanted = {"orog"}.union(*map(ingredients, layout.names))
+    members: dict[int | None, dict[str, FieldReference]] = {}
+    for reference in references:
+        if reference.variable in wanted:
+            members.setdefault(reference.member, {}).setdefault(reference.variable, reference)
+    shared = members.pop(None, {})
+    if not members:
+        return [shared]
+    logger.info("background %s is an ensemble of %d members", path, len(members))
+    return [{**shared, **members[number]} for number in sorted(members)]
+
+
+def _member_fields(chosen: Mapping[str, FieldReference], layout: Layout, path: Path) -> dict[str, SourceField]:
+    """The decoded fields of one member, winds turned and missing variables derived."""
+    needed = {"orog", *layout.names}
+    for name in layout.names:
+        needed |= {"u10m", "v10m"} & ingredients(name)
+        if name not in chosen:
+            needed |= ingredients(name)
+    loaded = {name: load_field(chosen[name]) for name in needed if name in chosen}
+    fields = earth_relative({name: field for name, field in loaded.items() if field is not None})
+    for name in layout.names:
+        fields = with_derived(fields, name)
+    if "wd10m" in layout.names:  # a direction is interpolated as components: 350° and 10° make 0°, not 180°
+        fields = with_derived(with_derived(fields, "u10m"), "v10m")
+    missing = [name for name in layout.names if name not in fields]
+    if missing:
+        found = sorted({*chosen} - {"orog"}) or ["none of the variables wanted"]
+        raise InputError(f"background {path} lacks {', '.join(missing)}; at this time it has {', '.join(found)}")
+    return fields
+
+
+def _rise(orography: SourceField | None, static: StaticFields, regrid: RegionRegrid) -> np.ndarray | None:
+    """Region's terrain minus the source's (m), (y, x); None where either is unknown."""
+    if orography is None or static.orography is None:
+        return None
+    return static.orography - regrid(orography)
+
+
+def _on_region(
+    fields: Mapping[str, SourceField], layout: Layout, regrid: RegionRegrid, rise: np.ndarray | None
+) -> np.ndarray:
+    """Values (channel, y, x) of one member."""
+    on_grid = {name: regrid(fields[name]) for name in layout.names}
+    if "wd10m" in on_grid:
+        parts = {name: _replaced(fields[name], regrid) for name in ("u10m", "v10m")}
+        on_grid["wd10m"] = with_derived(parts, "wd10m")["wd10m"].values
+    if rise is not None:
+        on_grid = {name: _to_terrain(name, values, rise) for name, values in on_grid.items()}
+        if {"t2m", "d2m"} <= set(on_grid):  # upward, temperature falls faster than dew point: saturation is the end
+            on_grid["d2m"] = np.minimum(on_grid["d2m"], on_grid["t2m"])
+        on_grid |= _moisture_of(on_grid)
+    return np.stack([on_grid[name] for name in layout.names])
+
+
+def _replaced(field: SourceField, regrid: RegionRegrid) -> SourceField:
+    return SourceField(field.variable, regrid(field), regrid.target, field.valid_time, source=field.source)
+
+
+def _to_terrain(name: str, values: np.ndarray, rise: np.ndarray) -> np.ndarray:
+    if name == "sp":
+        return values * pressure_ratio(rise)
+    return values + LAPSE_RATES.get(name, 0.0) * rise if name in LAPSE_RATES else values
+
+
+def _moisture_of(on_grid: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Specific and relative humidity that agree with the adjusted temperatures and pressure, where all are there."""
+    recipes = {name: RECIPES[name][0] for name in ("q2m", "r2m") if name in on_grid}
+    return {
+        name: recipe(*(on_grid[part] for part in needed))
+        for name, (needed, recipe) in recipes.items()
+        if set(needed) <= set(on_grid)
+    }
+
+
+def _require_covered(values: np.ndarray, layout: Layout, what: str, region: str) -> None:
+    for name, field in zip(layout.names, np.moveaxis(values, 1, 0), strict=True):
+        share = float(np.isfinite(field).mean())
+        if share < 1.0:
+            percent = min(100.0 * share, 99.99)  # 99.999 % must not read as 100
+            raise InputError(
+                f"{what} covers only {percent:.2f} % of region {region} with {name}: "
+                f"{int((~np.isfinite(field)).sum())} of {field.size} points have no value"
+            )
+
+
+def _provenance(path: Path, used: Sequence[SourceField], adjusted: Sequence[str]) -> str:
+    start = used[0].initial_time
+    run = "" if start is None else f" of the run of {format_time(start)}"
+    derived = "; ".join(field.source.split(" of ")[0] for field in used if " derived from " in field.source)
+    terrain = f"terrain-adjusted: {', '.join(adjusted)}" if adjusted else "no terrain adjustment"
+    return "; ".join(part for part in (f"{path}{run}, bilinear", derived, terrain) if part)

@@ -1,0 +1,126 @@
+"""BUFR through ecCodes: message by message, subset by subset, as plain values by key.
+
+A damaged message is passed over by searching the next one, and told. Of repeated elements (``#1#``, ``#2#``, …) the
+first is taken.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from rtma_diffda.io.eccodes_library import load_eccodes
+from rtma_diffda.io.messages import RawMessage, split_messages
+
+Value = float | str
+
+_NO_INTEGER = 2147483647
+_NO_NUMBER = -1e100
+
+
+@dataclass(frozen=True)
+class BufrMessage:
+    """One message.
+
+    Attributes:
+        number: its position in the file, from 1.
+        offset: where it starts (bytes).
+        category: BUFR table A; 0 surface data on land, 1 on sea; −1 if unknown.
+        subsets: {key: value} of every subset, as ecCodes names the keys; missing values are left out.
+        failure: what is wrong with the message, in words; empty if nothing is.
+    """
+
+    number: int
+    offset: int
+    category: int = -1
+    subsets: tuple[Mapping[str, Value], ...] = field(default=(), repr=False)
+    failure: str = ""
+
+
+def read_bufr_messages(path: Path, keys: Sequence[str]) -> Iterator[BufrMessage]:
+    """The messages of a file.
+
+    Args:
+        path: BUFR file; bulletin headers between messages do not matter.
+        keys: ecCodes' names of the elements wanted, without rank.
+
+    Raises:
+        InputError: no such file, or ecCodes is not installed.
+    """
+    library = load_eccodes("BUFR files")
+    for raw in split_messages(path, b"BUFR"):
+        yield _decoded(library, raw, keys)
+
+
+def _decoded(library: ModuleType, raw: RawMessage, keys: Sequence[str]) -> BufrMessage:
+    if raw.failure:
+        return BufrMessage(raw.number, raw.offset, failure=raw.failure)
+    try:
+        return _with_handle(library, raw.content, lambda handle: _message(library, handle, raw, keys))
+    except (library.CodesInternalError, ValueError, OverflowError) as error:
+        return BufrMessage(raw.number, raw.offset, failure=f"ecCodes cannot decode it: {error}")
+
+
+def _message(library: ModuleType, handle: int, raw: RawMessage, keys: Sequence[str]) -> BufrMessage:
+    category = library.codes_get(handle, "dataCategory")
+    count = library.codes_get(handle, "numberOfSubsets")
+    compressed = library.codes_get(handle, "compressedData")
+    library.codes_set(handle, "unpack", 1)
+    if count > 1 and not compressed:
+        subsets = tuple(_extracted(library, handle, number, keys) for number in range(1, count + 1))
+    else:
+        subsets = tuple(_subsets(library, handle, count, keys))
+    return BufrMessage(raw.number, raw.offset, category, subsets)
+
+
+def _extracted(library: ModuleType, handle: int, number: int, keys: Sequence[str]) -> Mapping[str, Value]:
+    """One subset of an uncompressed message, cut out as a message of its own: ranks run on through the subsets."""
+    library.codes_set(handle, "extractSubset", number)
+    library.codes_set(handle, "doExtractSubsets", 1)
+    clone = library.codes_clone(handle)
+    try:
+        library.codes_set(clone, "unpack", 1)
+        return next(_subsets(library, clone, 1, keys))
+    finally:
+        library.codes_release(clone)
+
+
+def _subsets(library: ModuleType, handle: int, count: int, keys: Sequence[str]) -> Iterator[Mapping[str, Value]]:
+    columns: dict[str, list[Value | None]] = {}
+    for key in keys:
+        values = _values(library, handle, f"#1#{key}")
+        if values:
+            columns[key] = values if len(values) == count else values[:1] * count  # one value that all share
+    for i in range(count):
+        yield {key: value for key, column in columns.items() if (value := column[i]) is not None}
+
+
+def _values(library: ModuleType, handle: int, key: str) -> list[Value | None]:
+    """One value a subset, or one for all; None where missing."""
+    try:
+        if library.codes_get_native_type(handle, key) is str:
+            size = library.codes_get_size(handle, key)
+            texts = [library.codes_get(handle, key)] if size == 1 else library.codes_get_array(handle, key)
+            return [_text(text) for text in texts]
+        return [_number(value) for value in np.atleast_1d(library.codes_get_array(handle, key))]
+    except library.KeyValueNotFoundError:
+        return []
+
+
+def _text(text: str) -> str | None:
+    stripped = str(text).strip().strip("\x00\xff")
+    return stripped or None
+
+
+def _number(value: float) -> float | None:
+    return None if value in (_NO_INTEGER, _NO_NUMBER) else float(value)
+
+
+def _with_handle(library: ModuleType, content: bytes, use: Callable[[int], BufrMessage]) -> BufrMessage:
+    handle = library.codes_new_from_message(content)
+    try:
+        return use(handle)
+    finally:
+        library.codes_release(handle)

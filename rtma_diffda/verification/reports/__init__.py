@@ -1,0 +1,1 @@
+"""Pictures and pages: maps, graphs of scores, and the HTML report. The only place that draws."""

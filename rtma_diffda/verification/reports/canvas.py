@@ -1,0 +1,74 @@
+"""Figures without a window: sizes, fonts, colours, and PNG output.
+
+Figures are made from ``matplotlib.figure.Figure``, never through pyplot, whose global list of figures would keep every
+picture of a long run in memory. Colours can be told apart by colour-blind readers: Okabe and Ito's for lines and bars,
+viridis and cividis for fields, diverging red–blue, brown–green or purple–orange for differences only.
+"""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rtma_diffda.io.atomic import write_bytes
+
+TITLE_SIZE, LABEL_SIZE, TICK_SIZE = 11, 9, 8
+DOTS_PER_INCH = 130
+
+_BACKGROUND_GREY = "#7a7a7a"
+_OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_FIELD_MAPS = {"d2m": "viridis", "q2m": "viridis", "r2m": "viridis", "sp": "cividis", "msl": "cividis"}
+_DIFFERENCE_MAPS = {"d2m": "BrBG", "q2m": "BrBG", "r2m": "BrBG", "sp": "PuOr_r", "msl": "PuOr_r"}
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches that lays itself out."""
+    return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
+
+
+def axis_or_new(axis: Axes | None, *, width: float = 5.5, height: float = 4.0) -> Axes:
+    """The axis given, or the only one of a new figure."""
+    return new_figure(width, height).add_subplot() if axis is None else axis
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """The figure as PNG."""
+    buffer = io.BytesIO()
+    # Without the version of matplotlib in it, the same data give the same bytes.
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def save_png(figure: Figure, path: Path) -> Path:
+    """Write the figure as a PNG file that appears whole or not at all; returns its path.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
+    return write_bytes(path, png_bytes(figure))
+
+
+def source_colours(sources: Sequence[str]) -> dict[str, str]:
+    """One colour a source, the background always grey."""
+    others = [name for name in sources if name != "background"]
+    colours = {name: _OKABE_ITO[i % len(_OKABE_ITO)] for i, name in enumerate(others)}
+    return {name: colours.get(name, _BACKGROUND_GREY) for name in sources}
+
+
+def field_colours(name: str) -> str:
+    """Colour map of a variable's field."""
+    return _FIELD_MAPS.get(name, "viridis")
+
+
+def difference_colours(name: str) -> str:
+    """Diverging colour map of a variable's increments."""
+    return _DIFFERENCE_MAPS.get(name, "RdBu_r")
+
+
+def tidy(axis: Axes, title: str) -> None:
+    """Title at the left, small ticks, no frame at the top and right."""
+    axis.set_title(title, fontsize=LABEL_SIZE + 1, loc="left")
+    axis.tick_params(labelsize=TICK_SIZE)
+    axis.spines[["top", "right"]].set_visible(False)
