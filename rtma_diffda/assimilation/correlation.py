@@ -31,19 +31,21 @@ Parameter = float | Tensor
 
 _TINY = 1e-20
 """Squared distances are kept above this, so that the square root has a gradient at coinciding places."""
+_FAR = 30.0
+"""exp(−30) = 1e-13 stands for all that is smaller: denormal numbers made the float32 solve three times as slow."""
 
 
 def _gaussian(squared: Tensor) -> Tensor:
-    return torch.exp(squared * -0.5)
+    return torch.exp((squared * -0.5).clamp_min(-_FAR))
 
 
 def _second_order_autoregressive(squared: Tensor) -> Tensor:
-    distance = squared.clamp_min(_TINY).sqrt()
+    distance = squared.clamp(_TINY, _FAR**2).sqrt()
     return (1.0 + distance) * torch.exp(-distance)
 
 
 def _exponential(squared: Tensor) -> Tensor:
-    return torch.exp(-squared.clamp_min(_TINY).sqrt())
+    return torch.exp(-squared.clamp(_TINY, _FAR**2).sqrt())
 
 
 CORRELATION_FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = {

@@ -9,8 +9,10 @@ solved with the data nearest to its centre, and the tiles are joined with biline
 that the analysis is continuous. References: Gandin (1963); Daley (1991), Atmospheric Data Analysis, chapter 4.
 """
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ from torch import Tensor
 from rtma_diffda.assimilation.correlation import BackgroundError, Places, covariance, variance
 from rtma_diffda.errors import InputError
 
+_Answer = TypeVar("_Answer")
 _CHUNK = 4096
 """Places solved at a time by the exact solver: bounds its memory at n × 4096 numbers."""
 
@@ -110,14 +113,13 @@ class LocalSolver:
         tree = cKDTree(positions)
         tiles = _lay_tiles(targets.position.numpy(), _tile_width(tree, self.observations))
         _, nearest = tree.query(tiles.centres, k=self.observations)
-        increments, spreads, chi_squares = [], [], []
-        for i, rows in enumerate(np.split(tiles.rows, tiles.splits)):
+
+        def solve_tile(i: int) -> tuple[Tensor, Tensor, float]:
             part = evidence.select(torch.from_numpy(np.sort(nearest[i])))
-            origin = torch.from_numpy(tiles.centres[i])
-            increment, spread, chi_square = self._solve_tile(error, part, targets.select(torch.from_numpy(rows)), origin)
-            increments.append(increment)
-            spreads.append(spread)
-            chi_squares.append(chi_square)
+            places = targets.select(torch.from_numpy(tiles.rows[i]))
+            return self._solve_tile(error, part, places, torch.from_numpy(tiles.centres[i]))
+
+        increments, spreads, chi_squares = zip(*_in_threads(solve_tile, len(tiles.centres)), strict=True)
         return _blend(tiles, torch.cat(increments, dim=1), torch.cat(spreads), float(np.mean(chi_squares)))
 
     def _solve_tile(
@@ -184,6 +186,19 @@ def _evaluate(error: BackgroundError, evidence: Evidence, factor: _Factor, targe
     return increment, spread.clamp_min(0.0)
 
 
+def _in_threads(task: Callable[[int], _Answer], count: int) -> list[_Answer]:
+    """``task(0) … task(count − 1)``, as many at a time as torch may use threads, each on one thread.
+
+    Tiles are too small to be shared among threads: one tile a thread took half the time of all threads on one tile.
+    """
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(task, range(count)))
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _localise(evidence: Evidence, origin: Tensor, dtype: torch.dtype) -> Evidence:
     return Evidence(
         evidence.places.relative_to(origin, dtype), evidence.error_variance.to(dtype), evidence.innovations.to(dtype)
@@ -196,16 +211,14 @@ class _Tiles:
 
     Attributes:
         centres: (tile, 2) projected metres.
-        rows: (entry,) the place of each entry; entries are ordered by tile, and every place has four.
-        weights: (entry,) hat weights; a place's four add up to 1.
-        splits: (tile − 1,) where the next tile begins among the entries.
+        rows: the places of each tile; every place is in up to four tiles.
+        weights: (entry,) hat weights of the concatenated rows; those of a place add up to 1.
         places: number of places.
     """
 
     centres: np.ndarray
-    rows: np.ndarray
+    rows: list[np.ndarray]
     weights: np.ndarray
-    splits: np.ndarray
     places: int
 
 
@@ -237,12 +250,12 @@ def _lay_tiles(positions: np.ndarray, width: float) -> _Tiles:
     order = kept[np.argsort(tile[kept], kind="stable")]
     used, starts = np.unique(tile[order], return_index=True)
     centres = south_west + width * np.stack([used % columns, used // columns], axis=1)
-    return _Tiles(centres, order % len(positions), weight[order], starts[1:], len(positions))
+    return _Tiles(centres, np.split(order % len(positions), starts[1:]), weight[order], len(positions))
 
 
 def _blend(tiles: _Tiles, increments: Tensor, spreads: Tensor, chi_square: float) -> Posterior:
     """Sum of the tiles' answers (member, entry) and (entry,) with their hat weights."""
-    rows, weights = torch.from_numpy(tiles.rows), torch.from_numpy(tiles.weights)
+    rows, weights = torch.from_numpy(np.concatenate(tiles.rows)), torch.from_numpy(tiles.weights)
     increment = torch.zeros(len(increments), tiles.places, dtype=torch.float64)
     increment.index_add_(1, rows, increments.double() * weights)
     blended = torch.zeros(tiles.places, dtype=torch.float64).index_add_(0, rows, spreads.double() * weights)

@@ -2,7 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from rtma_diffda.errors import DegradedResult
+
+if TYPE_CHECKING:
+    from rtma_diffda.experiments.reporting import RunSummary
 
 Settings = Mapping[str, Any]
 
@@ -27,13 +32,20 @@ class Verb:
 def _demo(settings: Settings) -> None:
     from rtma_diffda.experiments.demo import DemoSettings, run_demo
 
-    print(run_demo(DemoSettings.from_mapping(settings)).text)
+    _tell(run_demo(DemoSettings.from_mapping(settings)))
 
 
 def _analyse(settings: Settings) -> None:
     from rtma_diffda.experiments.analyse import AnalyseSettings, run_analysis
 
-    print(run_analysis(AnalyseSettings.from_mapping(settings)).text)
+    _tell(run_analysis(AnalyseSettings.from_mapping(settings)))
+
+
+def _tell(summary: "RunSummary") -> None:
+    """Print the summary; then, everything being stored, say so by the exit status if the result is degraded."""
+    print(summary.text)
+    if summary.degraded:
+        raise DegradedResult(f"the result is degraded: {'; '.join(summary.degraded)}")
 
 
 def _ingest(settings: Settings) -> None:

@@ -19,10 +19,10 @@ from torch import Tensor
 from rtma_diffda.dynamics.random_fields import RandomFieldModel, random_series
 from rtma_diffda.dynamics.simulated_weather import DETAIL_FIELD, DETAIL_STD, below_temperature
 from rtma_diffda.dynamics.smoothing import displaced, low_pass
-from rtma_diffda.dynamics.surface_effects import Landscape
+from rtma_diffda.dynamics.surface_effects import Landscape, hydrostatic_ratio
 from rtma_diffda.errors import UsageError
 from rtma_diffda.fields.state import State
-from rtma_diffda.geo.height import LAPSE_RATES, pressure_ratio
+from rtma_diffda.geo.height import LAPSE_RATES
 from rtma_diffda.geo.static_fields import StaticFields
 
 _POSITION_FIELD = RandomFieldModel(60e3, np.timedelta64(6, "h"), smoothness=4.0)
@@ -112,23 +112,34 @@ def _coarse(
     grid = errors.static.grid
     terrain = Landscape.of(errors.static).terrain
     coarse_terrain = low_pass(terrain, grid, errors.resolved_length)
-    factor, offset = _from_sea_level(names, terrain)
+    factor, offset = _pressure_factor(values, names, terrain), _height_offset(names, terrain)
     shifts = errors.position_std * random_series(grid, times, _POSITION_FIELD, count=2, generator=generator)
     at_sea_level = (values - offset) / factor
     moved = torch.stack(
         [displaced(fields, s[0] / grid.dx, s[1] / grid.dy) for fields, s in zip(at_sea_level, shifts, strict=True)]
     )
     smooth = low_pass(moved, grid, errors.resolved_length)
-    return smooth * factor + _from_sea_level(names, coarse_terrain)[1]
+    return smooth * factor + _height_offset(names, coarse_terrain)
 
 
-def _from_sea_level(names: tuple[str, ...], terrain: Tensor) -> tuple[Tensor, Tensor]:
-    """Factor and offset (channel, y, x) that bring values from sea level to ``terrain`` (y, x)."""
-    ones = torch.ones_like(terrain)
-    ratio = torch.from_numpy(pressure_ratio(terrain.numpy()))
-    factor = torch.stack([ratio if name == "sp" else ones for name in names])
-    offset = torch.stack([LAPSE_RATES.get(name, 0.0) * terrain for name in names])
-    return factor, offset
+def _height_offset(names: tuple[str, ...], terrain: Tensor) -> Tensor:
+    """What temperatures (channel, y, x) at ``terrain`` (y, x) have more than those at sea level."""
+    return torch.stack([LAPSE_RATES.get(name, 0.0) * terrain for name in names])
+
+
+def _pressure_factor(values: Tensor, names: tuple[str, ...], terrain: Tensor) -> Tensor:
+    """Surface over sea-level pressure, and 1 for other variables: like ``values`` (time, channel, y, x).
+
+    The temperature at sea level is the region's mean at each time, or the standard atmosphere's where none is known.
+    """
+    factor = torch.ones_like(values)
+    if "sp" in names:
+        temperature = torch.tensor(288.15, dtype=values.dtype)
+        if "t2m" in names:
+            reduced = values[:, names.index("t2m")] - LAPSE_RATES["t2m"] * terrain
+            temperature = reduced.mean(dim=(1, 2), keepdim=True)
+        factor[:, names.index("sp")] = hydrostatic_ratio(terrain, temperature)
+    return factor
 
 
 def _by_channel(settings: Mapping[str, float], names: tuple[str, ...], default: float) -> Tensor:

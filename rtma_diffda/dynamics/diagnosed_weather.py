@@ -1,9 +1,10 @@
-"""Gust, cloud, visibility and ceiling that go with a simulated state: simple bounded formulas, for reports to speak of.
+"""Gust, cloud, visibility and ceiling that go with a simulated state: simple bounded formulas.
 
-With relative humidity r, dew point depression δ (K), wind speed |u| and slowly varying random fields z of unit variance,
+For reports to speak of. With relative humidity r, dew point depression δ (K), wind speed |u| and slowly varying random
+fields z of unit variance,
 
     cloud cover   1 / (1 + exp(−9 (r − 0.74) − 1.2 z₁)),
-    cloud base    125 m/K · δ, the lifting condensation level, within 30 … 3700 m,
+    cloud base    125 m/K · δ, the lifting condensation level, within 30 … 3650 m,
     ceiling       the base of the layer that makes the sky more than half covered; NaN, unlimited, without one,
     visibility    (200 m + 60 km (1 − exp(−(δ / 4 K)^1.5))) exp(0.25 z₂), within 100 m … 80 km,
     gust          |u| (1.42 + 0.15 tanh z₃).
@@ -21,6 +22,8 @@ from rtma_diffda.fields.state import State
 
 DIAGNOSED = ("gust", "tcc", "vis", "ceil")
 _CLOUD_FIELD = RandomFieldModel(20e3, np.timedelta64(3, "h"))
+_HIGHEST_SEEN = 3650.0
+"""Metres: automatic stations see no cloud above 12,000 ft."""
 _BROKEN = 4.5 / 8
 """Cloud cover that rounds to five eighths, where a layer becomes a ceiling."""
 
@@ -53,8 +56,8 @@ def relative_humidity(temperature: Tensor, dew_point: Tensor) -> Tensor:
 
 
 def cloud_base(temperature: Tensor, dew_point: Tensor) -> Tensor:
-    """Lifting condensation level (m above ground) from temperatures in K, within 30 … 3700 m."""
-    return torch.clamp(125.0 * (temperature - dew_point), 30.0, 3700.0)
+    """Lifting condensation level (m above ground) from temperatures in K, within 30 … 3650 m."""
+    return torch.clamp(125.0 * (temperature - dew_point), 30.0, _HIGHEST_SEEN)
 
 
 def _diagnosed(state: State, z: Tensor) -> Tensor:
@@ -64,7 +67,7 @@ def _diagnosed(state: State, z: Tensor) -> Tensor:
     cover = torch.sigmoid(9.0 * (relative_humidity(t2m, d2m) - 0.74) + 1.2 * z[0])
     # a sky that is only just broken has its main layer above the first clouds, an overcast one lies on them
     main_layer = cloud_base(t2m, d2m) * (1.0 + 1.2 * (1.0 - cover) / (1.0 - _BROKEN))
-    ceiling = torch.where(cover >= _BROKEN, main_layer, torch.nan)
+    ceiling = torch.where(cover >= _BROKEN, torch.clamp(main_layer, max=_HIGHEST_SEEN), torch.nan)
     haze = 1.0 - torch.exp(-((torch.clamp(t2m - d2m, min=0.0) / 4.0) ** 1.5))
     visibility = torch.clamp((200.0 + 60e3 * haze) * torch.exp(0.25 * z[1]), 100.0, 80e3)
     gust = speed * (1.42 + 0.15 * torch.tanh(z[2]))

@@ -86,8 +86,7 @@ def _amplitudes(grid: ProjectedGrid, model: RandomFieldModel) -> Tensor:
     """√S on a doubly periodic plane, padded so that opposite edges of the grid are independent."""
     sizes = [n + int(np.ceil(4 * model.length * np.sqrt(model.smoothness) / d)) for n, d in _axes(grid)]
     waves = [
-        2 * np.pi * torch.fft.fftfreq(n, d, dtype=torch.float64)
-        for n, (_, d) in zip(sizes, _axes(grid), strict=True)
+        2 * np.pi * torch.fft.fftfreq(n, d, dtype=torch.float64) for n, (_, d) in zip(sizes, _axes(grid), strict=True)
     ]
     k_squared = waves[0][:, None] ** 2 + waves[1][None, :] ** 2
     power = (1.0 + k_squared * model.length**2) ** -(1.0 + model.smoothness)

@@ -69,9 +69,7 @@ class SimulatedWeather:
             raise UsageError("the static fields of a simulation must lie on the grid of its layout")
 
 
-def simulate_truth(
-    config: SimulatedWeather, times: np.ndarray, *, generator: torch.Generator
-) -> tuple[State, ...]:
+def simulate_truth(config: SimulatedWeather, times: np.ndarray, *, generator: torch.Generator) -> tuple[State, ...]:
     """One realisation of the weather.
 
     Args:
@@ -127,9 +125,7 @@ def _detail(
 ) -> dict[str, Tensor]:
     series = random_series(config.layout.grid, times, DETAIL_FIELD, count=len(SIMULATED), generator=generator)
     calmer_over_sea = 0.5 + 0.5 * landscape.land_weight
-    return {
-        name: config.detail_std.get(name, 0.0) * calmer_over_sea * series[:, i] for i, name in enumerate(SIMULATED)
-    }
+    return {name: config.detail_std.get(name, 0.0) * calmer_over_sea * series[:, i] for i, name in enumerate(SIMULATED)}
 
 
 def _earth_relative(layout: Layout, u_grid: Tensor, v_grid: Tensor) -> tuple[Tensor, Tensor]:

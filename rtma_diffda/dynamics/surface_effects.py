@@ -102,15 +102,23 @@ def near_surface_temperature(
 
 
 def near_surface_dew_point(large: LargeScale, landscape: Landscape, phase: Tensor) -> Tensor:
-    """2 m dew point (time, y, x) in K before it is bounded by the temperature: drier aloft, and on land by day."""
+    """2 m dew point (time, y, x) in K before it is bounded by the temperature: drier aloft and on land.
+
+    Over land mixing dries the air by day, and dew takes its moisture by night.
+    """
+    mixing, dewfall = 0.6 * torch.clamp(phase, min=0.0), 2.0 * torch.clamp(-phase, min=0.0)
     moist_sea = 1.2 * (1.0 - landscape.land_weight)
-    return large.dew_point + moist_sea - 0.6 * phase * landscape.land_weight - 0.0025 * landscape.terrain
+    return large.dew_point + moist_sea - (mixing + dewfall) * landscape.land_weight - 0.0025 * landscape.terrain
 
 
 def surface_pressure(large: LargeScale, landscape: Landscape) -> Tensor:
-    """Hydrostatic p = p_msl (1 − Γ z / T)^(g / (R Γ)) at terrain height (time, y, x), Pa; T at sea level."""
-    ratio = 1.0 - STANDARD_LAPSE * landscape.terrain / large.temperature
-    return large.pressure * ratio ** (GRAVITY / (GAS_CONSTANT * STANDARD_LAPSE))
+    """Hydrostatic pressure at terrain height (time, y, x), Pa."""
+    return large.pressure * hydrostatic_ratio(landscape.terrain, large.temperature)
+
+
+def hydrostatic_ratio(height: Tensor, temperature: Tensor) -> Tensor:
+    """p(z) / p_msl = (1 − Γ z / T)^(g / (R Γ)) at ``height`` z (m), with ``temperature`` T (K) at sea level."""
+    return (1.0 - STANDARD_LAPSE * height / temperature) ** (GRAVITY / (GAS_CONSTANT * STANDARD_LAPSE))
 
 
 def near_surface_wind(large: LargeScale, landscape: Landscape, phase: Tensor) -> tuple[Tensor, Tensor]:

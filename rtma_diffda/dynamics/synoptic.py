@@ -73,7 +73,7 @@ class LargeScale:
 def simulate_large_scale(
     grid: ProjectedGrid, times: np.ndarray, climate: Climate, *, generator: torch.Generator
 ) -> LargeScale:
-    """Draw one realisation for ``times`` (time,) datetime64; the front passes the middle 1 to 4 hours after the first."""
+    """One realisation at ``times`` (time,) datetime64; the front passes the middle 1 to 4 hours after the first."""
     draws = torch.rand(6, generator=split_generator(generator), dtype=torch.float64).tolist()
     ahead = _distance_ahead_of_front(grid, times, climate, draws[:3])
     wind = _steady_wind(climate, draws[3:5])

@@ -27,10 +27,11 @@ from rtma_diffda.verification.scores import rmse_by_time, score_table
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a verb answers: a text for the terminal, and the files by what they are."""
+    """What a verb answers: a text for the terminal, the files by what they are, and what is less than normal."""
 
     text: str
     files: Mapping[str, Path]
+    degraded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class StaticFields:
 
 
 def ridge_and_coast(grid: ProjectedGrid) -> StaticFields:
-    """A made-up landscape: sea in the west behind a coast with bays, a hilly plain, and a ridge with valleys in the east.
+    """A made-up landscape: sea in the west, a coast with bays, a hilly plain, and a ridge with valleys in the east.
 
     Deterministic and smooth: a few prescribed shapes, roughened by fixed waves whose directions, lengths and phases do
     not repeat. Heights reach about 1,500 m on a region of 64 × 64 points of 2.5 km. Lengths scale with the region, so
@@ -57,7 +57,7 @@ def ridge_and_coast(grid: ProjectedGrid) -> StaticFields:
     valleys = np.sin(np.pi * (3.6 * rows + winding + 0.25)) ** 8
     rough = np.exp(0.26 * _waves(rows, columns, 3.0, 9))
     hills = 130.0 * np.exp(0.7 * _waves(columns, rows, 2.5, 10))
-    rise = 1.0 - np.exp(-np.clip(inland / 0.06, 0.0, None) ** 1.5)
+    rise = 1.0 - np.exp(-(np.clip(inland / 0.06, 0.0, None) ** 1.5))
     orography = rise * (ridge * rough * (1.0 - 0.55 * valleys) + hills)
     land_fraction = 1.0 / (1.0 + np.exp(-inland * 0.9 * grid.nx))
     return StaticFields(grid, orography, land_fraction, source="generator ridge_and_coast")

@@ -12,6 +12,7 @@ import contextlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from time import sleep
 
 import numpy as np
 import xarray as xr
@@ -42,6 +43,7 @@ LOGGER = logging.getLogger(__name__)
 
 _DAY_STORE = "[0-9]" * 8 + ".zarr"
 _READ_ATTEMPTS = 5
+_EXCHANGE_SECONDS = 0.005  # far longer than the two renames of an exchange take
 
 
 @dataclass(frozen=True)
@@ -76,15 +78,15 @@ class Archive:
                 root.mkdir(parents=True, exist_ok=True)
         if not root.is_dir():
             raise InputError(f"there is no archive at {root}")
-        days = _days(root)
+        _repair_if_free(root)
+        newest = _newest_readable(root)
         if design is None:
-            if not days:
+            if newest is None:
                 raise InputError(f"archive {root} holds no analyses yet; state its design to write the first")
-            design = _design_of(_store(root, days[-1]))
+            design = _design_of(root, newest)
         archive = cls(root, design)
-        archive._repair_if_free()
-        if days:
-            archive._require_design_of(days[-1])
+        if newest is not None:
+            archive._require_design_of(newest)
         return archive
 
     def write(self, product: Product, *, overwrite: bool = False) -> bool:
@@ -107,7 +109,7 @@ class Archive:
             explain_failures(f"analysis of {format_time(product.valid_time)} to archive {self.root}"),
             exclusive_lock(self.root / ".lock", timeout=self.lock_timeout),
         ):
-            self._repair()
+            _repair(self.root)
             path = self._ensure_day(product.valid_time)
             held = int(read_column(path, "status")[slot])
             improves = held == cf.DEGRADED and product.status == "complete"
@@ -149,12 +151,13 @@ class Archive:
     def times(self, statuses: tuple[str, ...] = ("complete", "degraded")) -> np.ndarray:
         """Valid times ``datetime64[ns]`` of all slots whose status is among ``statuses``, ascending."""
         wanted = [cf.STATUS_WORDS.index(word) for word in statuses]
-        return _concatenate([self._times_of(day, wanted) for day in _days(self.root)])
+        times = [self._readable_times_of(day, wanted) for day in _days(self.root)]
+        return np.concatenate([np.empty(0, "datetime64[ns]"), *times])
 
     def latest(self, before: np.datetime64) -> np.datetime64 | None:
         """Valid time of the newest published analysis earlier than ``before``; None if there is none."""
         for day in reversed(_days(self.root)):
-            times = self._times_of(day, cf.PUBLISHED)
+            times = self._readable_times_of(day, cf.PUBLISHED)
             earlier = times[times < before]
             if earlier.size:
                 return earlier[-1]
@@ -183,14 +186,19 @@ class Archive:
         nearest = "none before it" if latest is None else f"the latest before it is {format_time(latest)}"
         return f"archive {self.root} has no analysis of {format_time(time)} (status {status}); {nearest}"
 
+    def _readable_times_of(self, day: np.datetime64, wanted: tuple[int, ...] | list[int]) -> np.ndarray:
+        """One damaged day does not hide the others."""
+        try:
+            return self._times_of(day, wanted)
+        except InputError as error:
+            LOGGER.warning("a day of archive %s is passed over: %s", self.root, error)
+            return np.empty(0, "datetime64[ns]")
+
     def _times_of(self, day: np.datetime64, wanted: tuple[int, ...] | list[int]) -> np.ndarray:
         for _ in range(_READ_ATTEMPTS):  # a writer that exchanges directories may come between the two looks
             with contextlib.suppress(FileNotFoundError):
-                statuses = read_column(_store(self.root, day), "status")
-                break
-        else:
-            raise InputError(f"{_store(self.root, day)} is not a store of this archive: it has no status of its slots")
-        return slots_of_day(day)[np.isin(statuses, wanted)]
+                return slots_of_day(day)[np.isin(read_column(_store(self.root, day), "status"), wanted)]
+        raise InputError(f"{_store(self.root, day)} is not a store of this archive: it has no status of its slots")
 
     def _ensure_day(self, time: np.datetime64) -> Path:
         path = _store(self.root, day_of(time))
@@ -206,28 +214,10 @@ class Archive:
         return path
 
     def _require_design_of(self, day: np.datetime64) -> None:
-        path = _store(self.root, day)
-        layout, members = layout_from(_design_text(path))
+        layout, members = layout_from(_design_text(self.root, day))
         require_same_layout(self.design.layout, layout, where=f"archive {self.root}")
         if members != self.design.members:
             raise InputError(f"archive {self.root} stores {members} members a slot, not {self.design.members}")
-
-    def _repair_if_free(self) -> None:
-        """Repair on opening, unless a writer is at work (it has repaired) or we may not write (readers need not)."""
-        if not has_leftovers(self.root):
-            return
-        try:
-            with exclusive_lock(self.root / ".lock", timeout=0.0):
-                self._repair()
-        except (InputError, OSError) as error:
-            LOGGER.debug("archive %s is opened without repair: %s", self.root, error)
-
-    def _repair(self) -> None:
-        """Finish or undo what killed writers left. Under the lock."""
-        for path in recover_directories(self.root):
-            LOGGER.warning("restored %s, whose replacement was interrupted", path)
-        for path in remove_stale_temporaries(self.root):
-            LOGGER.warning("removed %s, left by a process that was killed", path)
 
 
 def open_latest(root: str | Path) -> xr.Dataset:
@@ -263,21 +253,66 @@ def _token(path: Path, slot: int) -> tuple[int, int]:
         return cf.MISSING, 0
 
 
-def _concatenate(times: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate([np.empty(0, "datetime64[ns]"), *times])
+def _repair_if_free(root: Path) -> None:
+    """Repair on opening, unless a writer is at work (it has repaired) or we may not write (readers need not)."""
+    if not has_leftovers(root):
+        return
+    try:
+        with exclusive_lock(root / ".lock", timeout=0.0):
+            _repair(root)
+    except (InputError, OSError) as error:
+        LOGGER.debug("archive %s is opened without repair: %s", root, error)
 
 
-def _design_text(path: Path) -> str:
+def _repair(root: Path) -> None:
+    """Finish or undo what killed writers left. Under the lock."""
+    for path in recover_directories(root):
+        LOGGER.warning("restored %s, whose replacement was interrupted", path)
+    for path in remove_stale_temporaries(root):
+        LOGGER.warning("removed %s, left by a process that was killed", path)
+
+
+def _newest_readable(root: Path) -> np.datetime64 | None:
+    """The newest day whose store can be opened; None without any store.
+
+    Raises:
+        InputError: there are stores, and none can be read.
+    """
+    days = _days(root)
+    for day in reversed(days):
+        try:
+            _design_text(root, day)
+        except InputError as error:
+            LOGGER.warning("a day of archive %s is passed over: %s", root, error)
+        else:
+            return day
+    if days:
+        raise InputError(
+            f"archive {root} has {len(days)} day stores, and none can be read; the newest is {_store(root, days[-1])}"
+        )
+    return None
+
+
+def _design_text(root: Path, day: np.datetime64) -> str:
+    """What a day's store says of its design. Tried again, since a writer may be exchanging the store just now."""
+    for _ in range(_READ_ATTEMPTS - 1):
+        with contextlib.suppress(InputError):
+            return _text_of(_store(root, day))
+        sleep(_EXCHANGE_SECONDS)
+    return _text_of(_store(root, day))
+
+
+def _text_of(path: Path) -> str:
     text = open_store(path).attrs.get(DESIGN_ATTRIBUTE)
     if not isinstance(text, str):
         raise InputError(f"{path} is not a store of this archive: it lacks the attribute {DESIGN_ATTRIBUTE}")
     return text
 
 
-def _design_of(path: Path) -> ArchiveDesign:
+def _design_of(root: Path, day: np.datetime64) -> ArchiveDesign:
     """The design that a store was made by, from the store alone."""
-    group = open_store(path)
-    layout, members = layout_from(_design_text(path))
+    layout, members = layout_from(_design_text(root, day))
+    group = open_store(_store(root, day))
     terrain, land = (np.asarray(group[name][...], float) if name in group else None for name in ("orog", "lsm"))
     return ArchiveDesign(
         layout=layout,

@@ -225,14 +225,24 @@ def _height_arrays(layout: Layout) -> list[CfArray]:
 
 
 def _grid_arrays(grid: ProjectedGrid) -> list[CfArray]:
-    mapping = {key: value for key, value in grid.crs.to_cf().items() if value is not None}
     return [
         _axis_array("x", grid.x),
         _axis_array("y", grid.y),
         _position_array("latitude", grid.latitude(), "degrees_north"),
         _position_array("longitude", grid.longitude(), "degrees_east"),
-        CfArray("spatial_ref", (), "<i4", mapping, np.array(0, dtype="<i4")),
+        CfArray("spatial_ref", (), "<i4", _grid_mapping(grid), np.array(0, dtype="<i4")),
     ]
+
+
+def _grid_mapping(grid: ProjectedGrid) -> dict[str, Any]:
+    """CF parameters of the projection, with its WKT.
+
+    pyproj leaves out the pole of a polar stereographic projection with a standard parallel; CF (appendix F) wants it.
+    """
+    mapping = {key: value for key, value in grid.crs.to_cf().items() if value is not None}
+    if mapping.get("grid_mapping_name") == "polar_stereographic" and "standard_parallel" in mapping:
+        mapping.setdefault("latitude_of_projection_origin", math.copysign(90.0, mapping["standard_parallel"]))
+    return mapping
 
 
 def _axis_array(name: str, values: np.ndarray) -> CfArray:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import ArrayLike
+from torch import Tensor
 
 from rtma_diffda.errors import InputError, UsageError
 from rtma_diffda.fields.layout import Layout
@@ -39,10 +39,10 @@ _NO_SOURCE = (*DATUM_COLUMNS, *EXTRA_COLUMNS)
 
 def matched_pairs(
     observations: Observations,
-    equivalents: Mapping[str, ArrayLike],
+    equivalents: Mapping[str, ArrayLike | Tensor],
     *,
     layout: Layout,
-    error_stds: Mapping[str, ArrayLike] | None = None,
+    error_stds: Mapping[str, ArrayLike | Tensor] | None = None,
 ) -> pd.DataFrame:
     """One row a datum, in the order of the observations.
 
@@ -90,7 +90,7 @@ def _datum_columns(observations: Observations, layout: Layout) -> dict[str, Arra
     }
 
 
-def _column(name: str, values: ArrayLike, count: int) -> np.ndarray:
+def _column(name: str, values: ArrayLike | Tensor, count: int) -> np.ndarray:
     numbers = _numbers(values)
     if numbers.ndim == 2:
         numbers = numbers.mean(axis=0)
@@ -99,5 +99,7 @@ def _column(name: str, values: ArrayLike, count: int) -> np.ndarray:
     return numbers
 
 
-def _numbers(values: ArrayLike) -> np.ndarray:
-    return torch.as_tensor(values).detach().cpu().double().numpy()
+def _numbers(values: ArrayLike | Tensor) -> np.ndarray:
+    if isinstance(values, Tensor):
+        return values.detach().cpu().double().numpy()
+    return np.asarray(values, np.float64)

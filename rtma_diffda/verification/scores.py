@@ -97,16 +97,22 @@ def score_table(
 
 
 def rmse_by_time(pairs: pd.DataFrame, variable: str, *, every: np.timedelta64 = HOUR) -> pd.DataFrame:
-    """RMSE of each source in successive intervals of valid time, for the graph of a sequence of cycles.
+    """RMSE of each source at each analysis time, for the graph of a sequence of cycles.
+
+    Args:
+        pairs: with a column ``analysis_time``; without one, data go by their own valid time in intervals.
+        variable: short name.
+        every: length of these intervals.
 
     Returns:
-        Index: start of the interval; columns: sources and ``n``.
+        Index: analysis time, or start of the interval; columns: sources and ``n``.
     """
     rows = pairs[pairs["variable"] == variable]
     comparison = next(_comparisons(rows, None), None)
     if comparison is None:
         return pd.DataFrame(columns=["n", *sources_of(pairs)])
-    times = comparison.rows["valid_time"].dt.floor(pd.Timedelta(every))
+    rows = comparison.rows
+    times = rows["analysis_time"] if "analysis_time" in rows else rows["valid_time"].dt.floor(pd.Timedelta(every))
     squared = pd.DataFrame({name: (values - comparison.observed) ** 2 for name, values in comparison.sources.items()})
     grouped = squared.set_index(pd.Index(times, name="valid_time")).groupby(level=0)
     return np.sqrt(grouped.mean()).assign(n=grouped.size())

@@ -1,8 +1,9 @@
 """A process that forks writers to be killed. Started once, so that a kill costs no import of torch and zarr.
 
-Reads one JSON task a line. The forked writer prints its process id and begins; when it has ended, its parent prints how:
-the signal, or minus the exit status. With ``kill_at`` the writer kills itself at its n-th file operation below the root
-(opening, renaming, linking, removing, making a directory), which reaches every state a file system can be left in.
+Reads one JSON task a line. The forked writer prints its process id and begins; when it has ended, its parent prints
+the signal that ended it, or minus its exit status. With ``kill_at`` the writer kills itself at its n-th file operation
+below the root (opening, renaming, linking, removing, making a directory), which reaches every state that a file system
+can be left in.
 """
 
 import json

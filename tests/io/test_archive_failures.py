@@ -35,7 +35,7 @@ def largest_file(size: int) -> Iterator[None]:
 def test_a_disk_that_fills_within_a_new_slot(tmp_path, zarr_format):
     archive = make_archive(tmp_path, zarr_format=zarr_format)
     archive.write(make_product(0))
-    with largest_file(300), pytest.raises(InputError, match="cannot write analysis of 2026-01-01T00:15Z .*unharmed"):
+    with largest_file(300), pytest.raises(InputError, match=r"cannot write analysis of 2026-01-01T00:15Z .*unharmed"):
         archive.write(make_product(1))
     assert archive.times().tolist() == np.array([slot_time(0)]).tolist()
     assert archive.status(slot_time(1)) == "writing"
@@ -125,7 +125,7 @@ def test_a_read_only_archive_can_be_read_and_says_that_it_cannot_be_written(open
         assert holds(reader, make_product(0))
         with pytest.raises(InputError, match="no permission to write there"):
             reader.write(make_product(1))
-        with pytest.raises(InputError, match="cannot write archive .*no permission"):
+        with pytest.raises(InputError, match=r"cannot write archive .*no permission"):
             Archive.open(open_directory / "new", make_design())
     open_directory.chmod(0o755)
 
@@ -197,11 +197,18 @@ def test_a_damaged_store_is_named_and_the_other_days_are_unharmed(tmp_path, dama
     assert holds(archive, make_product(96))
 
 
-def test_a_directory_that_is_no_store_of_ours_is_named(tmp_path):
+def test_a_directory_that_is_no_store_of_ours_is_passed_over_with_a_warning(tmp_path, caplog):
     archive = make_archive(tmp_path)
     archive.write(make_product(0))
     (tmp_path / "20260102.zarr").mkdir()
+    assert Archive.open(tmp_path).times().tolist() == np.array([slot_time(0)]).tolist()
+    assert archive.latest(slot_time(200)) == slot_time(0)
+    assert "20260102.zarr is not a store of this archive: it has no status of its slots" in caplog.text
     with pytest.raises(InputError, match=r"20260102\.zarr"):
-        Archive.open(tmp_path)
-    with pytest.raises(InputError, match=r"20260102\.zarr is not a store of this archive"):
-        archive.times()
+        archive.write(make_product(96))
+
+
+def test_an_archive_of_which_nothing_can_be_read_is_refused(tmp_path):
+    (tmp_path / "20260102.zarr").mkdir()
+    with pytest.raises(InputError, match="has 1 day stores, and none can be read"):
+        Archive.open(tmp_path, make_design())

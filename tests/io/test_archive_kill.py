@@ -115,7 +115,11 @@ def count_operations(victims: Victims, root: Path, writes: list[tuple[int, int]]
 
 def kill_points(total: int, count: int | None) -> Iterator[int]:
     """All operations, or ``count`` of them evenly spread with the last ones, where the exchange happens, among them."""
-    return range(1, total + 1) if count is None else sorted({*range(1, total + 1, total // count), *range(total - 4, total + 1)})
+    return (
+        range(1, total + 1)
+        if count is None
+        else sorted({*range(1, total + 1, total // count), *range(total - 4, total + 1)})
+    )
 
 
 def kill_first_writes(victims: Victims, root: Path, zarr_format: int, count: int | None) -> None:
@@ -153,12 +157,12 @@ def kill_overwrites(victims: Victims, root: Path, zarr_format: int, count: int |
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_killed_while_a_day_is_made_leaves_no_day_or_a_whole_one(victims, tmp_path, zarr_format):
-    kill_first_writes(victims, tmp_path, zarr_format, 8)
+    kill_first_writes(victims, tmp_path, zarr_format, 6)
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_killed_while_replacing_an_analysis_leaves_the_old_or_the_new_one(victims, tmp_path, zarr_format):
-    kill_overwrites(victims, tmp_path, zarr_format, 8)
+    kill_overwrites(victims, tmp_path, zarr_format, 6)
 
 
 @pytest.mark.slow

@@ -62,7 +62,7 @@ def test_a_file_larger_than_the_system_allows_is_refused_in_a_sentence(tmp_path)
 
 
 def test_a_missing_directory_is_named(tmp_path):
-    with pytest.raises(InputError, match="No such file or directory .*nowhere"):
+    with pytest.raises(InputError, match=r"No such file or directory .*nowhere"):
         atomic.write_bytes(tmp_path / "nowhere" / "a.bin", b"x")
 
 
@@ -116,8 +116,9 @@ def test_a_replacement_that_cannot_be_put_in_place_brings_the_old_back(tmp_path)
 
 
 def temporary_of_dead_process(directory: Path) -> Path:
-    code = f"from pathlib import Path; from rtma_diffda.io.atomic import temporary_beside as t; print(t(Path({str(directory / 'a')!r})))"
-    name = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    code = "import sys, pathlib, rtma_diffda.io.atomic as a; print(a.temporary_beside(pathlib.Path(sys.argv[1])))"
+    command = [sys.executable, "-c", code, str(directory / "a")]
+    name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     return Path(name)
 
 

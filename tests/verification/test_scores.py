@@ -127,6 +127,8 @@ def test_rmse_by_time():
     assert series["n"].tolist() == [2, 1]
     assert series.index.tolist() == [pd.Timestamp("2026-01-01T00:00"), pd.Timestamp("2026-01-01T01:00")]
     assert rmse_by_time(pairs, "d2m").empty
+    cycles = pairs.assign(analysis_time=pd.to_datetime(["2026-01-01T00:15", "2026-01-01T01:00", "2026-01-01T01:00"]))
+    assert rmse_by_time(cycles, "t2m")["background"].tolist() == [1.0, pytest.approx(np.sqrt(6.5))]
 
 
 def test_differences_are_shown_without_the_offset():

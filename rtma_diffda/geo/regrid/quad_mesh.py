@@ -6,7 +6,7 @@ a latitude–longitude grid a point can belong to the cell beside the one whose 
 starts at a first guess and walks: patch coordinates beyond 0 … 1 say which neighbour to try next.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -165,4 +165,13 @@ def _settle(mesh: QuadMesh, points: np.ndarray, located: CellLocation, which: np
         chosen = CellLocation(row[better], column[better], u[better], v[better], np.ones(better.sum(), bool))
         best.put(better, chosen)
         best_rank[better] = rank[better]
-    return best
+    return _snapped(mesh, points, best)
+
+
+def _snapped(mesh: QuadMesh, points: np.ndarray, located: CellLocation) -> CellLocation:
+    """Points that coincide with a corner of their cell get its coordinates exactly, whatever the iteration left."""
+    coincide = (mesh.corners(located.row, located.column) == points).all(axis=1) & located.inside
+    u, v = located.u.copy(), located.v.copy()
+    for at, corner_u, corner_v in zip(coincide, (0.0, 1.0, 1.0, 0.0), (0.0, 0.0, 1.0, 1.0), strict=True):
+        u[at], v[at] = corner_u, corner_v
+    return replace(located, u=u, v=v)

@@ -1,4 +1,4 @@
-"""Weight files as ESMF and xESMF write them: NetCDF with ``row`` (destination), ``col`` (source), both from 1, and ``S``."""
+"""Weight files as ESMF and xESMF write them: NetCDF with ``row`` (target) and ``col`` (source), from 1, and ``S``."""
 
 from pathlib import Path
 

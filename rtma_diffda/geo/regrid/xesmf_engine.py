@@ -31,8 +31,8 @@ def xesmf_entries(source: Grid, target: Grid, *, method: str) -> tuple[np.ndarra
     """
     if not xesmf_is_available():
         raise UsageError(
-            "regridding engine 'xesmf' needs xESMF and ESMF, which are not installed (conda install -c conda-forge xesmf); "
-            "or use engine 'embedded'"
+            "regridding engine 'xesmf' needs xESMF and ESMF, which are not installed "
+            "(conda install -c conda-forge xesmf); or use engine 'embedded'"
         )
     if len(source.shape) != 2:
         raise UsageError(f"xESMF regrids from rows and columns only; the source grid has shape {source.shape}")

@@ -1,7 +1,7 @@
 """From a file of bulletins to the texts of its reports; every piece of text ends up in a report or in the account.
 
-A bulletin is ``SOH number / TTAAii CCCC ddhhmm [BBB] / METAR or SPECI / reports ended by '=' / ETX``. Collected files mix
-such bulletins with one report a line, with continuation lines (indented or not), with several reports run together,
+A bulletin is ``SOH number / TTAAii CCCC ddhhmm [BBB] / METAR or SPECI / reports ended by '=' / ETX``. Collected files
+mix such bulletins with one report a line, with continuation lines (indented or not), with several reports run together,
 and with text that is no report. Boundaries are set, in this order, at control characters and headings, at lines that
 open a report, at every ``=``, and at every ``CCCC ddhhmmZ`` inside what is left.
 """
@@ -51,7 +51,7 @@ class Bulletins:
     other: tuple[tuple[str, str], ...]
 
 
-_CONTROL = {code: " " for code in (*range(32), 127)} | {10: "\n", 13: "\n", 1: "=", 3: "="}
+_CONTROL = dict.fromkeys((*range(32), 127), " ") | {10: "\n", 13: "\n", 1: "=", 3: "="}
 _CONTROL_TABLE = bytes.maketrans(
     bytes([*_CONTROL, *range(128, 256)]), "".join(_CONTROL.values()).encode() + b" " * 33 + b"?" * 95
 )
@@ -60,11 +60,13 @@ are no METAR and become '?'."""
 
 _HEADING = re.compile(
     r"^(?:\d{3,5} )?(?P<tt>[A-Z]{2})[A-Z]{2}\d{0,2} [A-Z]{4} \d{6}(?: (?P<bbb>[A-Z]{3}))? *$"
-    r"|^(?P<kind>METAR|SPECI)(?P<cor> COR)?(?: \d{6}Z?)? *$",
+    r"|^(?P<kind>METAR|SPECI)(?P<cor> COR)?(?: \d{6}Z?)? *$"
+    r"|^(?P<date>\d{4}/\d\d/\d\d \d\d:\d\d) *$",
     re.MULTILINE,
 )
+"""Of a bulletin; of its kind; and the date that the NWS cycle files put before each report."""
 _OPENING_LINE = re.compile(
-    r"\n(?= {0,3}(?:(?:METAR|SPECI)\b|\S{1,8} \d{5,7}Z\b|(?!RMK)[A-Z][A-Z0-9]{2,3} (?:RMK )?NIL\b))"
+    r"\n(?= {0,3}(?:(?:METAR|SPECI)\b|\S{1,8} (?=\S*\d)\S{3,8}Z\b|(?!RMK)[A-Z][A-Z0-9]{2,3} (?:RMK )?NIL\b))"
 )
 _WORDS = r"(?P<words>(?:(?:METAR|SPECI|TTF|COR|AUTO) )*)"
 _STATION = r"(?P<station>(?!NEXT|LAST|FROM|TILL|UNTL)(?=[A-Z0-9]{0,3}[A-Z])[A-Z0-9]{4})"
@@ -75,6 +77,8 @@ _BULLETIN_WORDS = re.compile(
     r"(?:\d{3,5} ?)?(?:[A-Z]{4}\d{1,2} [A-Z]{4} \d{6}(?: [A-Z]{3})? ?)?(?:[A-Z]{3}[A-Z0-9]{2,3} ?)?(?:(?:NNNN|NIL) ?)?"
     r"(?:(?:METAR|SPECI|TTF|COR|AUTO|\d{6}Z?) ?)*"
 )
+_FORECAST = re.compile(r"(?:(?:AMD|COR) )?\d{4}/\d{4}\b")
+"""The period of a TAF, behind what looks like the head of a report."""
 _MARK = "\x02"
 
 
@@ -116,6 +120,8 @@ def _pieces(content: str | bytes) -> list[str]:
 
 
 def _mark_heading(heading: re.Match[str]) -> str:
+    if heading["date"]:
+        return "="
     if heading["kind"]:
         return f"={_MARK}{heading['kind']}{heading['cor'] or ''}="
     kind = "SPECI" if heading["tt"] == "SP" else "METAR"
@@ -133,6 +139,9 @@ def _split_piece(piece: str, *, report_type: str, corrected: bool) -> tuple[list
     first = _FIRST_HEAD.match(piece) or _LATER_HEAD.search(piece)
     if first is None:
         return _without_time(piece, report_type=report_type, corrected=corrected)
+    before = piece[: first.start()].strip()
+    if before.endswith("TAF") or "TAF " in before or _FORECAST.match(piece, first.end() + 1):
+        return [], [("a forecast (TAF)", piece)]
     heads = [first]
     if piece.find("Z ", first.end()) >= 0 or piece.endswith("Z"):
         heads += _LATER_HEAD.finditer(piece, first.end())
@@ -141,7 +150,6 @@ def _split_piece(piece: str, *, report_type: str, corrected: bool) -> tuple[list
         _report(head, piece[head.start() : end].strip(), report_type=report_type, corrected=corrected)
         for head, end in zip(heads, ends, strict=True)
     ]
-    before = piece[: first.start()].strip()
     strange = [] if _BULLETIN_WORDS.fullmatch(before) else [("no station and time", before)]
     return reports, strange
 

@@ -19,8 +19,9 @@ from rtma_diffda.observations.ingest.bulletins import Bulletins, ReportText, spl
 from rtma_diffda.observations.ingest.metar_bodies import Body, read_body
 from rtma_diffda.observations.ingest.metar_decoding import DecodedGroups, column, decode_groups
 from rtma_diffda.observations.ingest.metar_groups import KNOT, Group
-from rtma_diffda.observations.ingest.metar_sky import Layer, Sky, describe_sky
+from rtma_diffda.observations.ingest.metar_remarks import refine_temperatures, sea_level_pressures
 from rtma_diffda.observations.ingest.metar_sky import METRES_PER_FOOT as FOOT
+from rtma_diffda.observations.ingest.metar_sky import Layer, Sky, describe_sky
 from rtma_diffda.observations.ingest.metar_times import resolve_times
 from rtma_diffda.observations.ingest.result import REJECTED_COLUMNS
 from rtma_diffda.observations.ingest.stations import StationTable
@@ -29,12 +30,6 @@ logger = logging.getLogger(__name__)
 
 HECTOPASCAL_PER_INCH = 33.86389
 """Of mercury at 0 °C."""
-SEA_LEVEL_LIMIT = 40.0
-"""hPa between sea-level pressure and altimeter setting above which an SLP group is not believed. The two differ by the
-temperature of the fictitious air below the station: 25 hPa at 3,000 m in the hardest frost."""
-TENTHS_LIMIT = 1.5
-"""K between the T group and the body's whole degrees above which the T group is not believed: rounding explains 0.5,
-and a body that was made a minute earlier a little more."""
 AMERICAN = ("K", "P", "TI", "TJ")
 """How identifiers of the USA and its territories begin."""
 
@@ -222,39 +217,28 @@ def _locate(frame: pd.DataFrame, stations: StationTable) -> pd.DataFrame:
 
 
 def _with_remarks(frame: pd.DataFrame, bodies: Sequence[Body]) -> pd.DataFrame:
-    """Temperatures in tenths and the sea-level pressure, which stand in the remarks."""
-    air, air_used = _refined(frame["temperature_c"].to_numpy(), [body.tenths[0] for body in bodies])
-    dew_point, dew_point_used = _refined(frame["dew_point_c"].to_numpy(), [body.tenths[1] for body in bodies])
-    given = np.array([body.tenths[0] != "" for body in bodies], bool)
-    slp, slp_given = _sea_level(frame["altimeter"].to_numpy() * HECTOPASCAL_PER_INCH, bodies)
+    """Temperatures in tenths and the sea-level pressure, which stand in the remarks; and where they were doubted."""
+    air, dew_point, sea_level = (
+        [b.tenths[0] for b in bodies],
+        [b.tenths[1] for b in bodies],
+        [b.sea_level for b in bodies],
+    )
+    temperature, air_used = refine_temperatures(frame["temperature_c"].to_numpy(), air)
+    dew_point_c, dew_point_used = refine_temperatures(frame["dew_point_c"].to_numpy(), dew_point)
+    altimeter = frame["altimeter"].to_numpy() * HECTOPASCAL_PER_INCH
+    slp = sea_level_pressures(sea_level, altimeter, frame["elevation"].to_numpy())
     return frame.assign(
-        temperature_c=air,
-        dew_point_c=dew_point,
+        temperature_c=temperature,
+        dew_point_c=dew_point_c,
         slp=slp,
         tenths_used=air_used | dew_point_used,
-        tenths_doubted=given & ~(air_used & (dew_point_used | np.array([b.tenths[1] == "" for b in bodies], bool))),
-        slp_used=np.isfinite(slp),
-        slp_doubted=slp_given & ~np.isfinite(slp),
+        tenths_doubted=(_given(air) & ~air_used) | (_given(dew_point) & ~dew_point_used),
+        slp_doubted=_given(sea_level) & np.isnan(slp),
     )
 
 
-def _refined(whole: np.ndarray, tenths: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Whole degrees (n,) replaced by tenths where these are given and agree with them; and where that is."""
-    fine = np.fromiter(
-        ((-1.0 if digits[0] == "1" else 1.0) * int(digits[1:]) / 10.0 if digits else np.nan for digits in tenths),
-        np.float64,
-        len(tenths),
-    )
-    used = np.isfinite(fine) & ~(np.abs(fine - whole) > TENTHS_LIMIT)
-    return np.where(used, fine + 0.0, whole), used
-
-
-def _sea_level(altimeter: np.ndarray, bodies: Sequence[Body]) -> tuple[np.ndarray, np.ndarray]:
-    """Sea-level pressure (hPa): of 900 + ppp/10 and 1000 + ppp/10 the one nearer the altimeter setting, else 1000 hPa."""
-    last = np.array([int(body.sea_level) / 10.0 if body.sea_level else np.nan for body in bodies], np.float64)
-    near = np.where(np.isfinite(altimeter), altimeter, 1000.0)
-    pressure = np.where(np.abs(900.0 + last - near) < np.abs(1000.0 + last - near), 900.0 + last, 1000.0 + last)
-    return np.where(np.abs(pressure - altimeter) > SEA_LEVEL_LIMIT, np.nan, pressure), np.isfinite(last)
+def _given(groups: Sequence[str]) -> np.ndarray:
+    return np.fromiter((group != "" for group in groups), bool, len(groups))
 
 
 def _preferred(frame: pd.DataFrame, rejected: np.ndarray) -> np.ndarray:
@@ -286,7 +270,7 @@ def _repairs(reports: pd.DataFrame, reference_time: np.datetime64) -> dict[str, 
     counts = Counter(repair for repairs in reports["repairs"] for repair in repairs)
     counts["temperatures in tenths from the T group"] = int(reports["tenths_used"].sum())
     counts["T group that contradicts the whole degrees held back"] = int(reports["tenths_doubted"].sum())
-    counts["sea-level pressure from the SLP group"] = int(reports["slp_used"].sum())
+    counts["sea-level pressure from the SLP group"] = int(reports["slp"].notna().sum())
     counts["SLP group that contradicts the altimeter setting held back"] = int(reports["slp_doubted"].sum())
     counts["wind of variable direction: speed only"] = int(reports["wind_variable"].sum())
     counts["correction taken for the report"] = int(reports["corrected"].sum())

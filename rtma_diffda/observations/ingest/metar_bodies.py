@@ -1,8 +1,9 @@
 """The body of a METAR as groups: which wind, visibility, layers, temperatures and altimeter setting it gives.
 
 Of each kind the first group counts, of layers the first unbroken row: what may follow (a trend, words in plain
-language) is about something else. Two groups of the remarks are read here, because MetPy leaves them: temperature and dew point in tenths
-(``T01110078``: 1 is minus) and the sea-level pressure (``SLP162``: its last three digits in tenths of a hectopascal).
+language) is about something else. Two groups of the remarks are read here, because MetPy leaves them: temperature and
+dew point in tenths (``T01110078``: 1 is minus) and the sea-level pressure (``SLP162``: its last three digits in tenths
+of a hectopascal).
 """
 
 import re

@@ -2,7 +2,8 @@
 
 MetPy reads a report from left to right and gives up at the first word it does not know, with everything behind. Here
 every word is judged by itself, so a strange one costs itself only. A word that is damaged in a way that leaves one
-reading only (``Q998``, ``30KM``, ``NSCM01/M01``, ``11/2SM``) is mended and counted; anything else is held back and counted.
+reading only (``Q998``, ``30KM``, ``NSCM01/M01``, ``11/2SM``) is mended and counted; anything else is held back and
+counted.
 """
 
 import re
@@ -39,7 +40,8 @@ class Group(NamedTuple):
 IGNORED, UNREAD = Group("ignored"), Group("unread")
 
 WORDS = re.compile(
-    r"[MP]?\d \d/\d{1,2} ?SM(?!\S)|(?:\d/)?\d{1,2} [SK]M(?!\S)|Q \d{4}(?!\S)|Q\d \d{3}(?!\S)|Q\d\d \d\d(?!\S)|Q\d{3} \d(?!\S)|\S+",
+    r"[MP]?\d \d/\d{1,2} ?SM(?!\S)|(?:\d/)?\d{1,2} [SK]M(?!\S)"
+    r"|Q \d{4}(?!\S)|Q\d \d{3}(?!\S)|Q\d\d \d\d(?!\S)|Q\d{3} \d(?!\S)|\S+",
     re.ASCII,
 )
 """Words of a body; groups that were written with a blank inside count as one."""
@@ -63,9 +65,7 @@ _ALTIMETER_GROUP = re.compile(r"(?:QNH)?(?P<letter>[AQ]) ?(?P<digits>\d{4})(?:IN
 _BROKEN_ALTIMETER = re.compile(r"Q(\d{1,3}) (\d{1,3})|Q([89]\d\d)|QNH(\d{3,4})(?:INS|HPA)?", re.ASCII)
 _GLUED = re.compile(rf"(?:(?:{_SKY})|{_TEMPERATURE}|{_ALTIMETER}){{2,6}}", re.ASCII)
 _GLUED_PART = re.compile(rf"{_TEMPERATURE}|{_ALTIMETER}|{_SKY}", re.ASCII)
-_WEATHER = (
-    "(?:MI|BC|PR|DR|BL|SH|TS|FZ|DZ|RA|SN|SG|PL|PE|GR|GS|UP|BR|FG|FU|VA|DU|SA|HZ|PO|SQ|FC|SS|DS|IC|PY|JP)"
-)
+_WEATHER = "(?:MI|BC|PR|DR|BL|SH|TS|FZ|DZ|RA|SN|SG|PL|PE|GR|GS|UP|BR|FG|FU|VA|DU|SA|HZ|PO|SQ|FC|SS|DS|IC|PY|JP)"
 _UNUSED = re.compile(
     rf"[-+]?(?:VC|RE)?{_WEATHER}+|NSW|\d{{3}}V\d{{3}}|R\d\d[LRC]?\d*/\S*|R/+|RE/+|M{{1,2}}"
     r"|/+(?:KT|MPS|SM|CB|TCU)?|[AQ]/{2,4}|\d{3}//KT|(?:BLU|WHT|GRN|YLO|AMB|RED|BLACK)\S*|RF\d\S*|W[M/\d]\S*/[SH]\S*"

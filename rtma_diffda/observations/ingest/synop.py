@@ -94,7 +94,9 @@ def read_synop(path: str | Path) -> IngestResult:
         seen.add(content)
     rejected = [(str(path), r.station, r.reason, r.text) for r in reports if r.reason]
     if rejected:
-        logger.warning("%s: %d of %d reports rejected, the first: %s", path, len(rejected), len(reports), rejected[0][2])
+        logger.warning(
+            "%s: %d of %d reports rejected, the first: %s", path, len(rejected), len(reports), rejected[0][2]
+        )
     return IngestResult(
         table=as_table(pd.DataFrame(kept)) if kept else empty_table(),
         reports_found=len(reports),
@@ -144,9 +146,9 @@ def _quantities(values: Mapping[str, Value]) -> dict[str, float]:
     if found.get("tcc", 0.0) > 1.0:  # 113 %: the sky cannot be seen (code table 0 20 010)
         del found["tcc"]
     speed, direction = found.get("ws10m"), found.get("wd10m")
-    if speed == 0.0:  # calm has no direction
+    if speed == 0.0 or direction == 0.0:  # calm has no direction; 0 with a speed is no direction either (north is 360)
         found.pop("wd10m", None)
-        direction = 0.0
+        direction = 0.0 if speed == 0.0 else None
     if speed is not None and direction is not None:
         u, v = components(speed, direction)
         found |= {"u10m": float(u) + 0.0, "v10m": float(v) + 0.0}  # + 0.0: no negative zero

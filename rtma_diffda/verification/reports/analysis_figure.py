@@ -10,9 +10,8 @@ from torch import Tensor
 from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.interfaces import Analysis, departures
 from rtma_diffda.observations.table import Observations
-from rtma_diffda.times import format_time
 from rtma_diffda.verification.display import display_field, title_of
-from rtma_diffda.verification.reports.canvas import LABEL_SIZE, TITLE_SIZE, new_figure
+from rtma_diffda.verification.reports.canvas import LABEL_SIZE, TITLE_SIZE, in_utc, new_figure
 from rtma_diffda.verification.reports.maps import (
     MapField,
     StationMarks,
@@ -83,11 +82,11 @@ def analysis_figure(maps: AnalysisMaps, static: StaticFields, *, place: str = ""
         static: the region's grid, with coast and terrain where known.
         place: the region in words, for the title.
     """
-    figure = new_figure(2 * _PANEL_WIDTH, 2 * panel_height(static.grid, _PANEL_WIDTH) + 0.35)
+    figure = new_figure(2 * _PANEL_WIDTH, 2 * panel_height(static.grid, _PANEL_WIDTH) + 0.35, layout="compressed")
     axes = figure.subplots(2, 2)
     limits = field_limits(maps.background, maps.analysis)
     field_map(MapField(maps.background, maps.name, "background"), static, limits=limits, axis=axes[0, 0])
-    increment = MapField(maps.analysis - maps.background, maps.name, "increment, dots: observation − background")
+    increment = MapField(maps.analysis - maps.background, maps.name, "increment")
     increment_map(increment, static, stations=maps.stations, axis=axes[0, 1])
     field_map(MapField(maps.analysis, maps.name, "analysis"), static, limits=limits, axis=axes[1, 0])
     if maps.error_std is None:
@@ -98,21 +97,19 @@ def analysis_figure(maps: AnalysisMaps, static: StaticFields, *, place: str = ""
         )
     unit = display_field(maps.name, 0.0)[1]
     heading = title_of(maps.name) + (f" ({unit})" if unit else "")
-    figure.suptitle(_joined(heading, format_time(maps.valid_time), place), fontsize=TITLE_SIZE + 1, fontweight="bold")
+    figure.suptitle(_joined(heading, in_utc(maps.valid_time), place), fontsize=TITLE_SIZE + 1, fontweight="bold")
     return figure
 
 
 def wind_figure(u: AnalysisMaps, v: AnalysisMaps, static: StaticFields, *, place: str = "") -> Figure:
     """Wind of the background and of the analysis side by side, colours of speed alike."""
-    figure = new_figure(2 * _PANEL_WIDTH, panel_height(static.grid, _PANEL_WIDTH) + 0.35)
+    figure = new_figure(2 * _PANEL_WIDTH, panel_height(static.grid, _PANEL_WIDTH) + 0.35, layout="compressed")
     axes = figure.subplots(1, 2)
     pairs = {"background": (u.background, v.background), "analysis": (u.analysis, v.analysis)}
     limits = field_limits(*(np.hypot(*pair) for pair in pairs.values()))
     for axis, (label, (eastward, northward)) in zip(axes, pairs.items(), strict=True):
         wind_map(MapField(eastward, "u10m", label), northward, static, limits=limits, axis=axis)
-    figure.suptitle(
-        _joined("10 m wind (m/s)", format_time(u.valid_time), place), fontsize=TITLE_SIZE + 1, fontweight="bold"
-    )
+    figure.suptitle(_joined("10 m wind (m/s)", in_utc(u.valid_time), place), fontsize=TITLE_SIZE + 1, fontweight="bold")
     return figure
 
 

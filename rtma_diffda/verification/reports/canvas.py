@@ -9,10 +9,13 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 from rtma_diffda.io.atomic import write_bytes
+from rtma_diffda.times import format_time
 
 TITLE_SIZE, LABEL_SIZE, TICK_SIZE = 11, 9, 8
 DOTS_PER_INCH = 130
@@ -23,9 +26,9 @@ _FIELD_MAPS = {"d2m": "viridis", "q2m": "viridis", "r2m": "viridis", "sp": "civi
 _DIFFERENCE_MAPS = {"d2m": "BrBG", "q2m": "BrBG", "r2m": "BrBG", "sp": "PuOr_r", "msl": "PuOr_r"}
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches that lays itself out."""
-    return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
+def new_figure(width: float, height: float, *, layout: str = "constrained") -> Figure:
+    """An empty figure of so many inches that lays itself out; "compressed" for panels of a given shape, as maps are."""
+    return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout=layout)
 
 
 def axis_or_new(axis: Axes | None, *, width: float = 5.5, height: float = 4.0) -> Axes:
@@ -65,6 +68,18 @@ def field_colours(name: str) -> str:
 def difference_colours(name: str) -> str:
     """Diverging colour map of a variable's increments."""
     return _DIFFERENCE_MAPS.get(name, "RdBu_r")
+
+
+def in_utc(valid_time: np.datetime64) -> str:
+    """A valid time as titles show it: ``2026-01-01 00:15 UTC``."""
+    return format_time(valid_time).replace("T", " ").replace("Z", " UTC")
+
+
+def colour_bar(axis: Axes, mesh: ScalarMappable, *, label: str, extend: str = "neither") -> None:
+    """A colour bar at the right of a map, exactly as high as the map."""
+    bar = axis.figure.colorbar(mesh, ax=axis, pad=0.02, fraction=0.05, aspect=30, extend=extend)
+    bar.ax.tick_params(labelsize=TICK_SIZE)
+    bar.set_label(label, fontsize=LABEL_SIZE)
 
 
 def tidy(axis: Axes, title: str) -> None:

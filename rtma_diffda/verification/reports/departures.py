@@ -3,13 +3,14 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from rtma_diffda.verification.calibration import standardised_departures
 from rtma_diffda.verification.display import display_difference, display_field, source_title, title_of
 from rtma_diffda.verification.matching import sources_of
 from rtma_diffda.verification.reports.canvas import LABEL_SIZE, TICK_SIZE, axis_or_new, source_colours, tidy
 
-_BINS = 41
+_FEWEST_BINS, _MOST_BINS = 9, 41
 
 
 def departure_histograms(pairs: pd.DataFrame, variable: str, *, axis: Axes | None = None) -> Axes:
@@ -20,7 +21,7 @@ def departure_histograms(pairs: pd.DataFrame, variable: str, *, axis: Axes | Non
     shown = {source: departures for source, departures in shown.items() if departures.size}
     everything = np.concatenate([*shown.values(), np.zeros(1)])
     reach = max(float(np.quantile(np.abs(everything), 0.995)), 1e-6)
-    bins = np.linspace(-reach, reach, _BINS)
+    bins = np.linspace(-reach, reach, _bin_count(rows.shape[0]))
     for source, colour in source_colours(list(shown)).items():
         departures = shown[source]
         label = f"{source_title(source)}: mean {departures.mean():+.2f}, std {departures.std():.2f}"
@@ -31,6 +32,7 @@ def departure_histograms(pairs: pd.DataFrame, variable: str, *, axis: Axes | Non
     axis.margins(y=0.25)  # room for the legend
     axis.set_xlabel(_with_unit("observation − source", display_difference(variable, 0.0)[1]), fontsize=LABEL_SIZE)
     axis.set_ylabel("data", fontsize=LABEL_SIZE)
+    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     if shown:
         axis.legend(fontsize=TICK_SIZE, frameon=False, loc="upper left")
     tidy(axis, f"{title_of(variable)}: departures")
@@ -68,7 +70,7 @@ def standardised_histogram(pairs: pd.DataFrame, variable: str, source: str, *, a
     axis = axis_or_new(axis)
     departures = standardised_departures(pairs[pairs["variable"] == variable], source)
     departures = departures[np.isfinite(departures)]
-    edges = np.linspace(-4.0, 4.0, 33)
+    edges = np.linspace(-4.0, 4.0, _bin_count(departures.size))
     if departures.size:
         colour = source_colours([source])[source]
         axis.hist(
@@ -82,6 +84,11 @@ def standardised_histogram(pairs: pd.DataFrame, variable: str, source: str, *, a
     axis.legend(fontsize=TICK_SIZE, frameon=False, loc="upper left")
     tidy(axis, f"{title_of(variable)}: calibration")
     return axis
+
+
+def _bin_count(count: int) -> int:
+    """Twice the square root of the data, an odd number so that one bin is centred on 0."""
+    return int(np.clip(2.0 * np.sqrt(count), _FEWEST_BINS, _MOST_BINS)) // 2 * 2
 
 
 def _finite(departures: pd.Series, variable: str) -> np.ndarray:

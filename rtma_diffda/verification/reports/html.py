@@ -130,7 +130,7 @@ def _change(row: pd.Series) -> str:
 
 
 def _signed(percent: float) -> str:
-    return f"{percent:+.0f} %".replace("-", "−").replace("+0 %", "±0 %")
+    return f"{percent:+.0f} %".replace("-", "−").replace("+0 %", "±0 %").replace("−0 %", "±0 %")
 
 
 def _headline(report: Report) -> str:

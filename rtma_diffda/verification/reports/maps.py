@@ -4,6 +4,7 @@ Axes are the projected coordinates in km, so nothing is warped and no map data a
 of a cell) and terrain contours come from the region's static fields, meridians and parallels from its projection.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,14 +14,15 @@ from matplotlib.cm import ScalarMappable
 from rtma_diffda.geo.grid import ProjectedGrid
 from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.geo.wind import convergence, to_grid_relative
-from rtma_diffda.times import format_time
 from rtma_diffda.verification.display import display_difference, display_field, title_of
 from rtma_diffda.verification.reports.canvas import (
     LABEL_SIZE,
     TICK_SIZE,
-    axis_or_new,
+    colour_bar,
     difference_colours,
     field_colours,
+    in_utc,
+    new_figure,
 )
 
 _KILOMETRE = 1e-3
@@ -51,7 +53,7 @@ class MapField:
         if self.valid_time is None:
             return f"{self.label} ({unit})" if unit else self.label
         variable = title_of(self.name) + (f" ({unit})" if unit else "")
-        return f"{self.label}: {variable}\n{format_time(self.valid_time)}"
+        return f"{self.label}: {variable}\n{in_utc(self.valid_time)}"
 
 
 @dataclass(frozen=True)
@@ -85,16 +87,16 @@ def field_map(
     shown, unit = display_field(field.name, field.values)
     low, high = display_field(field.name, np.array(limits or field_limits(field.values)))[0]
     mesh = _shade(axis, static.grid, shown, limits=(low, high), colours=field_colours(field.name))
-    _colour_bar(axis, mesh, unit)
+    colour_bar(axis, mesh, label=unit, extend="both")
     return _finish(axis, static, field.title(unit))
 
 
 def error_map(field: MapField, static: StaticFields, *, axis: Axes | None = None) -> Axes:
-    """Map of standard deviations, in the unit of differences; colours from 0 where the field varies much."""
+    """Map of standard deviations, in the unit of differences."""
     axis = _map_axis(axis, static.grid)
     shown, unit = display_difference(field.name, field.values)
     mesh = _shade(axis, static.grid, shown, limits=field_limits(shown), colours="cividis")
-    _colour_bar(axis, mesh, unit)
+    colour_bar(axis, mesh, label=unit, extend="both")
     return _finish(axis, static, field.title(unit))
 
 
@@ -110,7 +112,7 @@ def increment_map(
     innovations = np.empty(0) if stations is None else display_difference(field.name, stations.innovation)[0]
     limit = symmetric_limit(shown, innovations)
     mesh = _shade(axis, static.grid, shown, limits=(-limit, limit), colours=difference_colours(field.name))
-    _colour_bar(axis, mesh, unit)
+    colour_bar(axis, mesh, label=unit, extend="both")
     if stations is not None:
         _draw_stations(axis, static.grid, stations, innovations, mesh)
     return _finish(axis, static, field.title(unit))
@@ -160,19 +162,17 @@ def symmetric_limit(increment: np.ndarray, innovations: np.ndarray) -> float:
     return float(max([*quantiles, 1e-6]))
 
 
-def draw_graticule(axis: Axes, grid: ProjectedGrid, *, colour: str = "#00000055", labels: bool = True) -> None:
-    """Parallels and meridians as thin lines, labelled in degrees."""
+def draw_graticule(axis: Axes, grid: ProjectedGrid) -> None:
+    """Parallels and meridians as dotted lines, labelled along the western and southern edges."""
     latitude, longitude = grid.latitude(), grid.longitude()
     middle = longitude[grid.ny // 2, grid.nx // 2]
     unbroken = middle + (longitude - middle + 180.0) % 360.0 - 180.0  # no jump at the date line
-    for angles in (latitude, unbroken):
-        step = _step_for(float(np.ptp(angles)), _DEGREE_STEPS, at_most=5)
-        levels = np.arange(np.ceil(angles.min() / step), np.floor(angles.max() / step) + 1) * step
-        if not levels.size:
-            continue
-        lines = axis.contour(*_plane(grid), angles, levels=levels, colors=colour, linewidths=0.6, linestyles=":")
-        if labels:
-            axis.clabel(lines, fmt=lambda value: f"{(value + 180) % 360 - 180:g}°", fontsize=TICK_SIZE - 1.5)
+    x, y = _plane(grid)
+    for angle, position in _lines(axis, grid, latitude, (y, latitude[:, 0])):
+        _edge_label(axis, f"{abs(angle):g}°{'S' if angle < 0 else 'N'}", at=(x[0], position), offset=(3, 0))
+    for angle, position in _lines(axis, grid, unbroken, (x, unbroken[0])):
+        wrapped = (angle + 180.0) % 360.0 - 180.0
+        _edge_label(axis, f"{abs(wrapped):g}°{'W' if wrapped < 0 else 'E'}", at=(position, y[0]), offset=(0, 3))
 
 
 def draw_static(axis: Axes, static: StaticFields) -> None:
@@ -194,7 +194,9 @@ def panel_height(grid: ProjectedGrid, width: float) -> float:
 
 
 def _map_axis(axis: Axes | None, grid: ProjectedGrid) -> Axes:
-    return axis_or_new(axis, width=6.0, height=panel_height(grid, 6.0))
+    if axis is not None:
+        return axis
+    return new_figure(6.0, panel_height(grid, 6.0), layout="compressed").add_subplot()
 
 
 def _plane(grid: ProjectedGrid) -> tuple[np.ndarray, np.ndarray]:
@@ -207,12 +209,6 @@ def _shade(
     mesh = axis.pcolormesh(*_plane(grid), shown, cmap=colours, vmin=limits[0], vmax=limits[1], shading="nearest")
     mesh.set_rasterized(True)
     return mesh
-
-
-def _colour_bar(axis: Axes, mesh: ScalarMappable, unit: str) -> None:
-    bar = axis.figure.colorbar(mesh, ax=axis, pad=0.02, fraction=0.05, aspect=28, extend="both")
-    bar.ax.tick_params(labelsize=TICK_SIZE)
-    bar.set_label(unit, fontsize=LABEL_SIZE)
 
 
 def _draw_stations(
@@ -228,15 +224,25 @@ def _draw_stations(
     axis.scatter(
         x[~used], y[~used], s=1.3 * size, facecolors="none", edgecolors="black", marker="D", linewidths=edge + 0.4
     )
-    # Marks in the legend stand for a kind of station, not for a value: grey.
-    handles = [
-        axis.scatter([], [], s=30, color="#bbbbbb", edgecolors=_DARK, linewidths=0.7, label=f"used ({used.sum()})")
-    ]
-    if (~used).any():
+    _station_legend(axis, int(used.sum()), int((~used).sum()))
+
+
+def _station_legend(axis: Axes, used: int, withheld: int) -> None:
+    """Above the map at the right, where it hides no station. Its marks stand for a kind of station: grey, no value."""
+    dot = {"color": "#bbbbbb", "edgecolors": _DARK, "linewidths": 0.7}
+    handles = [axis.scatter([], [], s=26, label=f"used, O − B ({used:,})", **dot)]
+    if withheld:
         hollow = {"facecolors": "none", "edgecolors": "black", "marker": "D", "linewidths": 1.1}
-        handles.append(axis.scatter([], [], s=34, label=f"withheld ({(~used).sum()})", **hollow))
+        handles.append(axis.scatter([], [], s=28, label=f"withheld ({withheld:,})", **hollow))
     axis.legend(
-        handles=handles, fontsize=TICK_SIZE, loc="upper left", framealpha=0.85, borderpad=0.3, handletextpad=0.2
+        handles=handles,
+        fontsize=TICK_SIZE,
+        loc="lower right",
+        bbox_to_anchor=(1.02, 0.99),
+        ncols=2,
+        frameon=False,
+        handletextpad=0.0,
+        columnspacing=0.6,
     )
 
 
@@ -250,6 +256,39 @@ def _finish(axis: Axes, static: StaticFields, title: str) -> Axes:
     axis.tick_params(labelsize=TICK_SIZE)
     axis.set_title(title, fontsize=LABEL_SIZE + 1, loc="left")
     return axis
+
+
+def _lines(
+    axis: Axes, grid: ProjectedGrid, angles: np.ndarray, edge: tuple[np.ndarray, np.ndarray]
+) -> Iterator[tuple[float, float]]:
+    """Draw lines of equal angle (y, x) and yield each angle with its position along the edge (positions, angles)."""
+    positions, along = edge
+    step = _step_for(float(np.ptp(along)), _DEGREE_STEPS, at_most=5)
+    levels = np.arange(np.ceil(angles.min() / step), np.floor(angles.max() / step) + 1) * step
+    if not levels.size:
+        return
+    axis.contour(*_plane(grid), angles, levels=levels, colors="#00000066", linewidths=0.6, linestyles=":")
+    if not (np.diff(along) > 0).all():  # a pole is near: an angle may meet the edge twice
+        return
+    margin = 0.04 * (along[-1] - along[0])  # a label at the corner would be cut
+    for level in levels[(levels > along[0] + margin) & (levels < along[-1] - margin)]:
+        yield round(float(level), 6), float(np.interp(level, along, positions))
+
+
+def _edge_label(axis: Axes, text: str, *, at: tuple[float, float], offset: tuple[int, int]) -> None:
+    """Small text just inside the map's edge, legible on any colour."""
+    alignment = {"ha": "left", "va": "center"} if offset[0] else {"ha": "center", "va": "bottom"}
+    box = {"boxstyle": "round,pad=0.12", "facecolor": "white", "edgecolor": "none", "alpha": 0.65}
+    axis.annotate(
+        text,
+        at,
+        xytext=offset,
+        textcoords="offset points",
+        fontsize=TICK_SIZE - 1.5,
+        color=_DARK,
+        bbox=box,
+        **alignment,
+    )
 
 
 def _step_for(extent: float, steps: tuple[float, ...], *, at_most: int) -> float:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from rtma_diffda.geo.region import Region
 from rtma_diffda.geo.static_fields import StaticFields
-from rtma_diffda.verification.reports.canvas import LABEL_SIZE, TICK_SIZE, TITLE_SIZE, new_figure
+from rtma_diffda.verification.reports.canvas import LABEL_SIZE, TICK_SIZE, TITLE_SIZE, colour_bar, new_figure
 from rtma_diffda.verification.reports.maps import draw_graticule, draw_static, panel_height
 
 _SEA = "#c6dbef"
@@ -17,7 +17,7 @@ _WIDTH = 7.0
 
 def draw_region(region: Region, static: StaticFields) -> Figure:
     """Terrain height over land, sea, coast, meridians and parallels; grid and variables stand below."""
-    figure = new_figure(_WIDTH, panel_height(region.grid, _WIDTH) + 0.75)
+    figure = new_figure(_WIDTH, panel_height(region.grid, _WIDTH) + 0.2, layout="compressed")
     axis = figure.add_subplot()
     _draw_terrain(axis, static)
     draw_graticule(axis, region.grid)
@@ -44,9 +44,7 @@ def _draw_terrain(axis: Axes, static: StaticFields) -> None:
     x, y = static.grid.x / 1e3, static.grid.y / 1e3
     mesh = axis.pcolormesh(x, y, land, cmap=_LAND, vmin=0.0, vmax=max(100.0, float(height.max())), shading="nearest")
     if static.orography is not None:
-        bar = axis.figure.colorbar(mesh, ax=axis, pad=0.02, fraction=0.05, aspect=28)
-        bar.set_label("terrain height (m)", fontsize=LABEL_SIZE)
-        bar.ax.tick_params(labelsize=TICK_SIZE)
+        colour_bar(axis, mesh, label="terrain height (m)")
 
 
 def _grid_in_words(region: Region) -> str:

@@ -77,7 +77,7 @@ def rmse_series(series: pd.DataFrame, variable: str, *, axis: Axes | None = None
     unit = display_difference(variable, 0.0)[1]
     axis.set_ylabel(f"RMSE ({unit})" if unit else "RMSE", fontsize=LABEL_SIZE)
     axis.set_xlabel("valid time (UTC)", fontsize=LABEL_SIZE)
-    axis.set_ylim(bottom=0.0)
+    axis.set_ylim(0.0, 1.12 * axis.dataLim.y1 if len(series) else 1.0)
     axis.grid(axis="y", color="#dddddd", linewidth=0.6)
     axis.legend(fontsize=TICK_SIZE, frameon=False, ncols=3, loc="lower left")
     tidy(axis, f"{title_of(variable)}: RMSE at withheld stations")

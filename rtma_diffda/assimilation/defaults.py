@@ -1,0 +1,74 @@
+"""Structure to begin with, where nothing is known about a background yet: starts for tuning, and stand-ins for it.
+
+Standard deviations are of the size of short-range forecast errors at stations; lengths scale with the region, since
+what a small region's data can tell apart is small. Temperatures and dew points get every term of ``correlation``; wind
+has no linear error in height; pressure errors are smooth and large, and heights are already in H.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from rtma_diffda.assimilation.correlation import BackgroundError
+from rtma_diffda.fields.layout import Layout
+from rtma_diffda.geo.grid import ProjectedGrid
+
+_FORECAST_STD = {
+    "t2m": 2.0, "d2m": 2.0, "q2m": 8e-4, "r2m": 0.1, "u10m": 2.0, "v10m": 2.0, "ws10m": 2.0, "gust": 4.0, "sp": 100.0,
+    "msl": 100.0, "vis": 8000.0, "ceil": 1500.0, "tcc": 0.3,
+}  # fmt: skip
+"""SI: standard deviation of the error of a short forecast."""
+_WEATHER_STD = {"t2m": 5.0, "d2m": 5.0, "u10m": 4.0, "v10m": 4.0, "sp": 800.0, "msl": 800.0}
+"""SI: standard deviation of the field itself over a region, about its mean and its trend with height."""
+_HEIGHT_TREND = {"t2m": 6.5e-3, "d2m": 3e-3, "sp": 12.0}
+"""SI per metre: size of a field's trend with height."""
+_LONGEST, _SHORTEST = 600e3, 20e3
+
+
+def default_background_error(name: str, grid: ProjectedGrid) -> BackgroundError:
+    """B of a variable for a short forecast on ``grid``."""
+    std, length = _FORECAST_STD.get(name, 1.0), _length(grid)
+    if name in {"sp", "msl"}:
+        return BackgroundError(std, 2.0 * length, function="soar", bias_std=0.5 * std)
+    vertical, background = 800.0, 6.0 * std
+    if name in {"t2m", "d2m"}:
+        drifts = {"height_drift_std": 0.001 * std, "background_drift_std": 0.1}
+        return BackgroundError(
+            std, length, vertical, background, land_sea_factor=0.7, function="exponential", bias_std=0.5 * std, **drifts
+        )
+    return BackgroundError(std, length, vertical, background, land_sea_factor=0.7, function="exponential")
+
+
+def default_background_errors(layout: Layout) -> dict[str, BackgroundError]:
+    """B of every channel."""
+    return {name: default_background_error(name, layout.grid) for name in layout.names}
+
+
+def default_structures(layout: Layout) -> dict[str, BackgroundError]:
+    """The covariance of every channel's own values, for interpolating observations without a background."""
+    return {name: _structure(name, layout.grid) for name in layout.names}
+
+
+def spare_background_error(name: str, grid: ProjectedGrid) -> BackgroundError:
+    """B of distance and height alone: the classical form, as a reference and as a second start."""
+    std = _FORECAST_STD.get(name, 1.0)
+    return BackgroundError(std, 0.5 * _length(grid), 500.0, function="soar")
+
+
+def starts_for(names: Iterable[str], grid: ProjectedGrid) -> dict[str, tuple[BackgroundError, ...]]:
+    """Starts of the tuning by variable: the default and the classical form; leave-one-out chooses between them."""
+    return {name: (default_background_error(name, grid), spare_background_error(name, grid)) for name in names}
+
+
+def _structure(name: str, grid: ProjectedGrid) -> BackgroundError:
+    std = _WEATHER_STD.get(name, 2.0 * _FORECAST_STD.get(name, 1.0))
+    trend = _HEIGHT_TREND.get(name, 0.0)
+    return BackgroundError(
+        std, 2.0 * _length(grid), 1500.0, function="exponential", bias_std=2.0 * std, height_drift_std=trend
+    )
+
+
+def _length(grid: ProjectedGrid) -> float:
+    """An eighth of the region's extent, within limits (m)."""
+    extent = np.sqrt(grid.nx * grid.dx * grid.ny * grid.dy)
+    return float(np.clip(extent / 8.0, _SHORTEST, _LONGEST))
