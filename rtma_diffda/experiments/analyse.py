@@ -165,7 +165,9 @@ def _prepare(settings: AnalyseSettings, region: Region, layout: Layout) -> tuple
     case = sources.case(background.state, ingest.table, settings.window, provenance)
     if not len(case.observations.used()):
         account = observation_account(case.table).to_string(index=False)
-        raise InputError(f"no observation can be used at {format_time(settings.time)} in region {region.name}\n{account}")
+        raise InputError(
+            f"no observation can be used at {format_time(settings.time)} in region {region.name}\n{account}"
+        )
     return case, ingest
 
 
@@ -207,9 +209,7 @@ def _maps(case: Case, analysis: Analysis, directory: Path) -> dict[str, Path]:
     return {f"map of {name}": path for name, path in draw_analysis(analysis, case, directory, label=label).items()}
 
 
-def _verify(
-    settings: AnalyseSettings, case: Case, built: BuiltMethod, analysis: Analysis
-) -> dict[str, Verification]:
+def _verify(settings: AnalyseSettings, case: Case, built: BuiltMethod, analysis: Analysis) -> dict[str, Verification]:
     """Scores by what they were made of: withheld stations, random folds, folds of whole blocks."""
     wanted = settings.verification
     verified = {}

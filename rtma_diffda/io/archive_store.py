@@ -181,19 +181,6 @@ def _verify(path: Path, product: Product, fields: Mapping[str, np.ndarray | None
 
 
 def _create_array(group: zarr.Group, array: CfArray, shape: tuple[int, ...]) -> zarr.Array:
-    attributes = {key: np.asarray(value).tolist() for key, value in array.attributes.items()}
-    missing = None if array.missing is None else np.dtype(array.dtype).type(array.missing)
-    if group.metadata.zarr_format == 2:
-        options: dict[str, Any] = {"fill_value": missing}
-        attributes["_ARRAY_DIMENSIONS"] = list(array.dims)
-    else:
-        options = {
-            "fill_value": 0 if missing is None else missing,
-            "dimension_names": array.dims,
-            "chunk_key_encoding": {"name": "default", "separator": "."},  # one directory an array, as in format 2
-        }
-        if array.dtype == "<i8" and missing is not None:
-            attributes["_FillValue"] = int(missing)  # format 3 keeps what masks values apart from what fills chunks
     is_field = "x" in array.dims and "y" in array.dims
     created = group.create_array(
         array.name,
@@ -203,12 +190,27 @@ def _create_array(group: zarr.Group, array: CfArray, shape: tuple[int, ...]) -> 
         compressors=_compressor(group.metadata.zarr_format) if is_field else None,
         filters=None,
         config={"write_empty_chunks": array.missing is None or not is_field},
-        attributes=attributes,
-        **options,
+        **_format_options(array, group.metadata.zarr_format),
     )
     if array.values is not None:
         created[...] = array.values
     return created
+
+
+def _format_options(array: CfArray, zarr_format: int) -> dict[str, Any]:
+    """Where the two Zarr formats keep dimension names and missing values, so that xarray finds both."""
+    attributes = {key: np.asarray(value).tolist() for key, value in array.attributes.items()}
+    missing = None if array.missing is None else np.dtype(array.dtype).type(array.missing)
+    if zarr_format == 2:
+        return {"fill_value": missing, "attributes": {**attributes, "_ARRAY_DIMENSIONS": list(array.dims)}}
+    if missing is not None and np.issubdtype(missing.dtype, np.integer):
+        attributes["_FillValue"] = int(missing)  # format 3 keeps what masks values apart from what fills chunks
+    return {
+        "fill_value": 0 if missing is None else missing,
+        "attributes": attributes,
+        "dimension_names": array.dims,
+        "chunk_key_encoding": {"name": "default", "separator": "."},  # one directory an array, as in format 2
+    }
 
 
 def _compressor(zarr_format: int) -> Blosc | BloscCodec:

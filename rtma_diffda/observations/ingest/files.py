@@ -91,7 +91,7 @@ def _read_or_reject(path: Path, reference_time: np.datetime64, stations: Station
         return read_file(path, reference_time=reference_time, stations=stations)
     except InputError as error:
         logger.warning("%s is left out: %s", path, error)
-        rejected = pd.DataFrame([(str(path), "", str(error), "")], columns=list(REJECTED_COLUMNS))
+        rejected = pd.DataFrame([(path.name, "", str(error), "")], columns=list(REJECTED_COLUMNS))
         return IngestResult(reports_found=1, rejected=rejected)
 
 

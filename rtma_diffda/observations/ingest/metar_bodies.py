@@ -48,15 +48,14 @@ class Body(NamedTuple):
 
 def read_body(body: str) -> Body:
     """Sort the words of a body (everything after the time) into groups."""
-    found, unread, disordered = _collect(WORDS.findall(body)[:_LIMIT])
+    found, unread, disorder = _collect(WORDS.findall(body)[:_LIMIT])
     wind, visibility, temperature, altimeter = (
         found.get(kind, (None,))[0] for kind in ("wind", "visibility", "temperature", "altimeter")
     )
     sky = tuple(found.get("sky", ()))
     used = [group for group in (wind, visibility, temperature, altimeter, *sky) if group is not None]
     repairs = {group.repair for group in used if group.repair}
-    if disordered:
-        repairs.add("groups in another order than the code's")
+    repairs |= disorder
     if unread:
         repairs.add("words held back that are no known group")
     corrections = [1 if group.text == "COR" else ord(group.text[2]) - 64 for group in found.get("corrected", ())]
@@ -72,11 +71,12 @@ def read_body(body: str) -> Body:
     )  # fmt: skip
 
 
-def _collect(words: list[str]) -> tuple[dict[str, list[Group]], list[str], bool]:
-    """Groups by kind, words held back, and whether the groups stood in another order than the code's."""
+def _collect(words: list[str]) -> tuple[dict[str, list[Group]], list[str], set[str]]:
+    """Groups by kind, words held back, and what was wrong with the order of the groups."""
     found: dict[str, list[Group]] = {}
     unread: list[str] = []
-    last, rank, disordered = "", 0, False
+    disorder: set[str] = set()
+    last, rank = "", 0
     for word in words:
         groups = groups_of(word)
         if groups[0].kind == "end" or _opens_trend(groups[0].kind, found):
@@ -88,9 +88,11 @@ def _collect(words: list[str]) -> tuple[dict[str, list[Group]], list[str], bool]
                 unread += [word] if group is UNREAD else []
             elif kind not in found or (kind == last == "sky"):
                 found.setdefault(kind, []).append(group)
-                disordered |= _RANK[kind] < rank
+                disorder |= {"groups in another order than the code's"} if _RANK[kind] < rank else set()
                 last, rank = kind, max(rank, _RANK[kind])
-    return found, unread, disordered
+            else:
+                disorder.add("second group of a kind left out")
+    return found, unread, disorder
 
 
 def _opens_trend(kind: str, found: dict[str, list[Group]]) -> bool:

@@ -61,8 +61,8 @@ _MILES = re.compile(r"(?P<bound>[MP]?)(?:(?P<whole>\d{1,2})|(?P<mixed>\d) ?(?P<t
 _LAYER = re.compile(r"(?P<cover>FEW|SCT|BKN|OVC|VV|///)(?P<base>\d{3}|///)?(?:CB|TCU|CU|AC|CI|///)?", re.ASCII)
 _TEMPERATURE_GROUP = re.compile(r"(M?\d\d|//|XX|MM)/(M?\d\d|//|XX|MM)?", re.ASCII)
 _LOOSE_TEMPERATURE = re.compile(r"(M|-)?(\d{1,2})/(?:(M|-)?(\d{1,2})|M{1,2}|/{1,2}|X{1,2})?", re.ASCII)
-_ALTIMETER_GROUP = re.compile(r"(?:QNH)?(?P<letter>[AQ]) ?(?P<digits>\d{4})(?:INS)?[.,]?", re.ASCII)
-_BROKEN_ALTIMETER = re.compile(r"Q(\d{1,3}) (\d{1,3})|Q([89]\d\d)|QNH(\d{3,4})(?:INS|HPA)?", re.ASCII)
+_ALTIMETER_GROUP = re.compile(r"(?:QNH|(?P<letter>[AQ])) ?(?P<digits>\d{4})(?:INS|HPA)?[.,]?", re.ASCII)
+_BROKEN_ALTIMETER = re.compile(r"Q(\d{1,3}) (\d{1,3})|Q([89]\d\d)|QNH(\d{3})(?:HPA)?", re.ASCII)
 _GLUED = re.compile(rf"(?:(?:{_SKY})|{_TEMPERATURE}|{_ALTIMETER}){{2,6}}", re.ASCII)
 _GLUED_PART = re.compile(rf"{_TEMPERATURE}|{_ALTIMETER}|{_SKY}", re.ASCII)
 _WEATHER = "(?:MI|BC|PR|DR|BL|SH|TS|FZ|DZ|RA|SN|SG|PL|PE|GR|GS|UP|BR|FG|FU|VA|DU|SA|HZ|PO|SQ|FC|SS|DS|IC|PY|JP)"
@@ -128,11 +128,13 @@ def _miles(match: re.Match[str]) -> Group | None:
     repair = "visibility bound (M or P) kept" if bound else ""
     text = match["whole"] or match["fraction"]
     if text is None:
-        if int(match["top"]) >= int(match["bottom"]):
+        glued = " " not in match[0]
+        top, bottom = int(match["top"]), int(match["bottom"])
+        # 11/2SM can only be one and a half, as reportable fractions are below one; 11/16SM could be both
+        if top >= bottom or (glued and 10 * int(match["mixed"]) + top < bottom):
             return None
         text = f"{match['mixed']} {match['top']}/{match['bottom']}"
-        # 11/2SM can only be one and a half: reportable fractions are below one
-        repair = repair or ("" if " " in match[0] else "visibility written without its blank")
+        repair = repair or ("visibility written without its blank" if glued else "")
     return Group("visibility", f"{text}SM", 1.0, bound, repair)
 
 
@@ -161,7 +163,7 @@ def _temperature(word: str) -> Group | None:
         air, dew_point = (part if part and part[-1].isdigit() else "" for part in match.groups())
         return Group("temperature", f"{air}/{dew_point}") if air or dew_point else IGNORED
     match = _LOOSE_TEMPERATURE.fullmatch(word)
-    if match is None or len(match[2] + (match[4] or "00")) < 3:
+    if match is None or (len(match[2]) < 2 and not (match[1] or match[3])):  # 1/4 is a visibility that lost its SM
         return None
     air = f"{'M' if match[1] else ''}{int(match[2]):02d}"
     dew_point = f"{'M' if match[3] else ''}{int(match[4]):02d}" if match[4] else ""
@@ -171,9 +173,8 @@ def _temperature(word: str) -> Group | None:
 def _altimeter(word: str) -> Group | None:
     if match := _ALTIMETER_GROUP.fullmatch(word):
         repair = "" if len(word) == 5 else "altimeter group mended"
-        letter = match["letter"]
-        if word.startswith("QNH"):  # of Japan and Korea: QNH2992INS, QNH1013
-            letter = "A" if int(match["digits"]) > 1100 else "Q"
+        # QNH2992INS and QNH1013 are military spellings
+        letter = match["letter"] or ("A" if int(match["digits"]) > 1100 else "Q")
         return Group("altimeter", f"{letter}{match['digits']}", repair=repair)
     match = _BROKEN_ALTIMETER.fullmatch(word)
     digits = "".join(part for part in match.groups() if part) if match else ""

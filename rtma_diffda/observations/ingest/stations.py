@@ -127,7 +127,7 @@ def _read_file(path: Path) -> pd.DataFrame:
         raise InputError(f"station table {path} holds no station with a valid position; expected CSV with the columns "
                          f"{', '.join(_COLUMNS[:4])}, or one of {', '.join(FOLDER_ORDER)}")  # fmt: skip
     if not valid.all():
-        logger.warning("%s: %d rows without a valid position were left out", path, (~valid).sum())
+        logger.info("%s: rows without a valid position left out: %d", path, (~valid).sum())
     frame = frame[valid]
     return frame.assign(longitude=(frame["longitude"] + 180.0) % 360.0 - 180.0)[_COLUMNS]
 

@@ -83,7 +83,7 @@ def read_synop(path: str | Path) -> IngestResult:
         InputError: no such file, ecCodes is not installed, or the file holds no BUFR message at all.
     """
     path = Path(path)
-    reports = [report for message in read_bufr_messages(path, KEYS) for report in _reports(message, str(path))]
+    reports = [report for message in read_bufr_messages(path, KEYS) for report in _reports(message, path.name)]
     if not reports:
         raise InputError(f"{path} holds no BUFR message")
     kept, seen, duplicates = [], set(), 0
@@ -92,7 +92,7 @@ def read_synop(path: str | Path) -> IngestResult:
         duplicates += bool(content) and content in seen
         kept += [] if content in seen else report.rows
         seen.add(content)
-    rejected = [(str(path), r.station, r.reason, r.text) for r in reports if r.reason]
+    rejected = [(path.name, r.station, r.reason, r.text) for r in reports if r.reason]
     if rejected:
         logger.warning(
             "%s: %d of %d reports rejected, the first: %s", path, len(rejected), len(reports), rejected[0][2]

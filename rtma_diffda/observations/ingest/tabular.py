@@ -58,17 +58,17 @@ def read_table(path: str | Path, *, stations: StationTable | None = None) -> Ing
     frame = rows.frame
     columns = list(map(str, frame.columns))
     if {"station", "variable", "value", "valid_time"} <= set(columns):
-        result = _ingest_long(frame, str(path), stations)
+        result = _ingest_long(frame, path.name, stations)
     elif is_iowa(columns):
-        result = ingest_wide(iowa_reports(frame, stations), str(path), written=frame)
+        result = ingest_wide(iowa_reports(frame, stations), path.name, written=frame)
     elif is_wide(columns):
-        result = ingest_wide(_wide_reports(frame, stations), str(path), written=frame)
+        result = ingest_wide(_wide_reports(frame, stations), path.name, written=frame)
     else:
         raise InputError(
             f"{path} is no table of observations: it has the columns {', '.join(columns[:12])}; expected station, "
             f"valid_time and variable with value, or station, valid_time and some of {', '.join(VARIABLES)}"
         )
-    return _with_broken_lines(result, rows, str(path))
+    return _with_broken_lines(result, rows, path.name)
 
 
 def is_wide(columns: list[str]) -> bool:

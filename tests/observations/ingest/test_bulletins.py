@@ -67,7 +67,9 @@ def test_nil_reports(text):
 
 
 def test_a_time_in_plain_words_does_not_open_a_report():
-    text = "CYAB 011200Z AUTO 18005KT 9SM RMK LAST OBS NEXT 021200Z=\nCYAC 011200Z AUTO 18005KT RMK USE TAF\nAFTER 1230Z="
+    text = (
+        "CYAB 011200Z AUTO 18005KT 9SM RMK LAST OBS NEXT 021200Z=\nCYAC 011200Z AUTO 18005KT RMK USE TAF\nAFTER 1230Z="
+    )
     bulletins = split_bulletins(text)
     assert {report.station for report in bulletins.reports} == {"CYAB", "CYAC"}
 
@@ -86,14 +88,18 @@ def test_dates_of_cycle_files_and_afos_names_are_no_reports():
 
 
 def test_forecasts_are_not_taken_for_reports():
-    text = "TAF KAAA 011130Z 0112/0212 18005KT P6SM SKC=\nKBBB 011130Z 0112/0212 18005KT=\nTAF AMD KCCC 011130Z 18005KT="
+    text = (
+        "TAF KAAA 011130Z 0112/0212 18005KT P6SM SKC=\nKBBB 011130Z 0112/0212 18005KT=\nTAF AMD KCCC 011130Z 18005KT="
+    )
     bulletins = split_bulletins(text)
     assert bulletins.reports == ()
     assert [reason for reason, _ in bulletins.other] == ["a forecast (TAF)"] * 3
 
 
 def test_what_is_no_report_is_in_the_account():
-    bulletins = split_bulletins("WSR SA 1200 AUTO8 M M M 102/13/08/2310/M/     6018 44MM=\nTHIS EMAIL AND ANY=\nKAAA 011155Z")
+    bulletins = split_bulletins(
+        "WSR SA 1200 AUTO8 M M M 102/13/08/2310/M/     6018 44MM=\nTHIS EMAIL AND ANY=\nKAAA 011155Z"
+    )
     assert [reason for reason, _ in bulletins.other] == ["not METAR code but SA", "no station and time"]
     assert len(bulletins.reports) == 1
 

@@ -1,0 +1,139 @@
+"""The registry of methods: from a name and settings to a method tuned on given problems.
+
+A configuration names a method by a key of ``BUILDERS``; nothing else can be named, so no configuration can call
+arbitrary code.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from rtma_diffda.assimilation.defaults import default_background_errors, default_structures, starts_for
+from rtma_diffda.assimilation.observation_interpolation import ObservationInterpolation, tune_structures
+from rtma_diffda.assimilation.optimal_interpolation import OptimalInterpolation
+from rtma_diffda.assimilation.tuning import TunedParameters, TuningSettings, tune_problems
+from rtma_diffda.errors import UsageError
+from rtma_diffda.geo.static_fields import StaticFields
+from rtma_diffda.geo.station_terrain import station_terrain
+from rtma_diffda.interfaces import AnalysisMethod, AssimilationProblem, PointMethod
+
+_log = logging.getLogger(__name__)
+
+LEAST_DATA = 30
+"""Data of a variable, over all problems, below which its parameters stay as they are by default."""
+
+
+class Method(AnalysisMethod, PointMethod, Protocol):
+    """What the experiments need: analyses on the grid and at stations."""
+
+
+@dataclass(frozen=True)
+class MethodSettings:
+    """Which method, and how it is tuned.
+
+    Attributes:
+        name: a key of ``BUILDERS``.
+        criterion: of the tuning: leave_one_out, folds or likelihood.
+    """
+
+    name: str = "optimal_interpolation"
+    criterion: str = "leave_one_out"
+
+    def __post_init__(self) -> None:
+        if self.name not in BUILDERS:
+            raise UsageError(f"unknown method '{self.name}'; known are {', '.join(BUILDERS)}")
+
+
+@dataclass(frozen=True)
+class BuiltMethod:
+    """A method ready to use.
+
+    Attributes:
+        name: its key; names its column in every table.
+        method: the method.
+        description: its parameters, in words.
+    """
+
+    name: str
+    method: Method
+    description: str
+
+
+def build_method(
+    settings: MethodSettings, problems: Sequence[AssimilationProblem], static: StaticFields
+) -> BuiltMethod:
+    """A method tuned on the data of ``problems`` and on nothing else.
+
+    Args:
+        settings: which, and how.
+        problems: of one layout; only their own observations and backgrounds are looked at.
+        static: terrain and land of the grid; where no terrain is known, grid points take their height from the
+            stations around them.
+    """
+    return BUILDERS[settings.name](settings, problems, _with_terrain(static, problems))
+
+
+def _optimal_interpolation(
+    settings: MethodSettings, problems: Sequence[AssimilationProblem], static: StaticFields
+) -> BuiltMethod:
+    layout = problems[0].background.layout
+    starts = starts_for(_well_observed(problems), layout.grid)
+    tuned = tune_problems(problems, static, starts, TuningSettings(criterion=settings.criterion))
+    errors = default_background_errors(layout) | {name: found.background_error for name, found in tuned.items()}
+    method = OptimalInterpolation(static, errors, _factors(tuned))
+    return BuiltMethod("optimal_interpolation", method, _describe(tuned, layout.names))
+
+
+def _observation_interpolation(
+    settings: MethodSettings, problems: Sequence[AssimilationProblem], static: StaticFields
+) -> BuiltMethod:
+    layout = problems[0].background.layout
+    structures = default_structures(layout)
+    starts = {name: (structures[name],) for name in _well_observed(problems)}
+    tuned = tune_structures(problems, static, starts, TuningSettings(criterion=settings.criterion))
+    structures = structures | {name: found.background_error for name, found in tuned.items()}
+    method = ObservationInterpolation(static, structures, _factors(tuned))
+    return BuiltMethod("observation_interpolation", method, _describe(tuned, layout.names))
+
+
+BUILDERS: Mapping[str, Callable[[MethodSettings, Sequence[AssimilationProblem], StaticFields], BuiltMethod]] = {
+    "optimal_interpolation": _optimal_interpolation,
+    "observation_interpolation": _observation_interpolation,
+}
+"""Every method that a configuration can name."""
+
+
+def _factors(tuned: Mapping[str, TunedParameters]) -> dict[str, float]:
+    return {name: found.observation_error_factor for name, found in tuned.items()}
+
+
+def _well_observed(problems: Sequence[AssimilationProblem]) -> list[str]:
+    """Variables with enough data to tune on."""
+    names = problems[0].background.layout.names
+    counts = sum(np.bincount(p.observations.channel.cpu().numpy(), minlength=len(names)) for p in problems)
+    few = [f"{name} ({count})" for name, count in zip(names, counts, strict=True) if count < LEAST_DATA]
+    if few:
+        _log.warning("too few data to tune on, default parameters stay: %s", ", ".join(few))
+    return [name for name, count in zip(names, counts, strict=True) if count >= LEAST_DATA]
+
+
+def _describe(tuned: Mapping[str, TunedParameters], names: Sequence[str]) -> str:
+    found = [f"{name}: {parameters.describe()}" for name, parameters in tuned.items()]
+    return "\n".join(found + [f"{name}: default parameters, not tuned" for name in names if name not in tuned])
+
+
+def _with_terrain(static: StaticFields, problems: Sequence[AssimilationProblem]) -> StaticFields:
+    """The static fields; where they have no terrain, with one made from the heights of the stations."""
+    if static.orography is not None:
+        return static
+    data = problems[0].observations
+    position = (column.cpu().numpy() for column in (data.latitude, data.longitude, data.elevation))
+    latitude, longitude, elevation = position
+    known = np.isfinite(elevation)
+    if not known.any():
+        return static
+    terrain = station_terrain(static.grid, latitude[known], longitude[known], elevation[known])
+    return replace(static, orography=terrain, source=f"{static.source}; terrain from station heights (a stand-in)")
