@@ -26,7 +26,7 @@ import pandas as pd
 
 from rtma_diffda.assimilation.defaults import default_background_error, spare_background_error
 from rtma_diffda.assimilation.optimal_interpolation import OptimalInterpolation
-from rtma_diffda.assimilation.tuning import TunedParameters, tune_problem
+from rtma_diffda.assimilation.tuning import TunedParameters, tune_problems
 from rtma_diffda.experiments.cross_validation import cross_validate
 from rtma_diffda.fields.layout import Layout
 from rtma_diffda.geo.region import load_region
@@ -67,7 +67,7 @@ def tuned_method(record: list[TunedParameters], *, classical: bool) -> Callable:
         static = StaticFields(grid)
         starts = [spare_background_error("t2m", grid)]
         starts += [] if classical else [default_background_error("t2m", grid)]
-        tuned = tune_problem(training, static, {"t2m": starts})["t2m"]
+        tuned = tune_problems([training], static, {"t2m": starts})["t2m"]
         record.append(tuned)
         print(f"  {len(record)} folds tuned", end="\r", file=sys.stderr)
         return OptimalInterpolation(static, {"t2m": tuned.background_error}, {"t2m": tuned.observation_error_factor})

@@ -4,7 +4,7 @@ Claim: bilinear and nearest-point regridding agree with xESMF 0.9 on ESMF 8.9: w
 range, the same destinations unmapped, nearest points the same.
 Source: every CASE.nc in a directory of the format of ../shared/fixtures/regrid/README.md, with its weight files.
 Expected and tolerance: printed beside each figure. Last measured (2026-11, the two public cases): weights 2e-13, fields
-5e-15 of their range, nearest exact.
+7e-14 of their range, nearest exact.
 
     python validation/regrid_parity.py ../shared/fixtures/regrid
 

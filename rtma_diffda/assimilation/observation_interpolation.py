@@ -88,9 +88,7 @@ class ObservationInterpolation:
                 error_std[rows] = found[1].variance.sqrt()
         return PointAnalysis(mean, error_std)
 
-    def _posterior(
-        self, surroundings: Surroundings, channel: int, targets: Places
-    ) -> tuple[Tensor, Posterior] | None:
+    def _posterior(self, surroundings: Surroundings, channel: int, targets: Places) -> tuple[Tensor, Posterior] | None:
         """Mean of the data and posterior of the departure from it; None without data."""
         name = surroundings.problem.background.layout.names[channel]
         if name not in self.structures:
@@ -112,19 +110,20 @@ def departures_from_mean(surroundings: Surroundings, channel: int) -> tuple[Tens
 
 
 def tune_structures(
-    problem: AssimilationProblem,
+    problems: Sequence[AssimilationProblem],
     static: StaticFields,
     starts: Mapping[str, Sequence[BackgroundError]],
     settings: TuningSettings | None = None,
 ) -> dict[str, TunedParameters]:
-    """Tune C of every variable of a problem that has starts, as ``tuning.tune_problem`` tunes B.
+    """Tune C of every variable that has starts, as ``tuning.tune_problems`` tunes B.
 
     Raises:
         InputError: a variable has fewer than ten usable data.
     """
-    surroundings = Surroundings(problem, static)
-    channels = {name: i for i, name in enumerate(problem.background.layout.names) if name in starts}
-    return {
-        name: tune(departures_from_mean(surroundings, channel)[1], starts[name], settings)
-        for name, channel in channels.items()
-    }
+    surroundings = [Surroundings(problem, static) for problem in problems]
+    channels = {name: i for i, name in enumerate(problems[0].background.layout.names) if name in starts}
+    tuned = {}
+    for name, channel in channels.items():
+        observed = [around for around in surroundings if len(around.problem.observations.of_channel(channel))]
+        tuned[name] = tune([departures_from_mean(around, channel)[1] for around in observed], starts[name], settings)
+    return tuned

@@ -81,7 +81,10 @@ class Surroundings:
         height = torch.where(torch.isfinite(elevation), elevation, terrain)
         nearest = points[np.arange(len(points)), weights.argmax(axis=1)]
         beneath = self.static.land_mask.reshape(-1)[nearest]
-        land = [NETWORK_ON_LAND.get(str(name).lower(), bool(under)) for name, under in zip(data.network, beneath, strict=True)]
+        land = [
+            NETWORK_ON_LAND.get(str(name).lower(), bool(under))
+            for name, under in zip(data.network, beneath, strict=True)
+        ]
         return height, torch.tensor(land, dtype=torch.bool)
 
 

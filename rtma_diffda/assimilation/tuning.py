@@ -94,14 +94,20 @@ class TunedParameters:
     used: int
     left_out: int
 
+    def describe(self) -> str:
+        """The choice in words."""
+        chosen = _describe(self.background_error, self.observation_error_factor)
+        return f"{chosen}; leave-one-out RMS {self.loo_rms:.4g} over {self.used} data ({self.left_out} gross left out)"
+
 
 def tune(
-    evidence: Evidence, starts: Sequence[BackgroundError], settings: TuningSettings | None = None
+    times: Sequence[Evidence], starts: Sequence[BackgroundError], settings: TuningSettings | None = None
 ) -> TunedParameters:
     """Tune every start and choose the one with the smallest leave-one-out RMS.
 
     Args:
-        evidence: places, error variances and innovations (1, n) of the data.
+        times: places, error variances and innovations (1, n) of the data of one analysis time or of several, whose
+            errors count as independent of each other's.
         starts: parameters to begin from; which terms B has, and its function, are each start's own.
         settings: criterion and limits.
 
@@ -109,17 +115,18 @@ def tune(
         InputError: fewer than ten usable data.
     """
     settings = settings or TuningSettings()
-    kept = ~gross_departures(evidence.innovations[0], settings.gross_limit)
-    rows = torch.nonzero(kept)[:, 0]
-    if len(rows) < 10:
-        raise InputError(f"tuning needs at least ten data; {len(rows)} of {len(kept)} are usable")
-    part = evidence.select(_random_part(rows, settings))
-    results = [_tune_one(part, start, settings) for start in starts]
+    kept = ~gross_departures(torch.cat([evidence.innovations[0] for evidence in times]), settings.gross_limit)
+    rows = [torch.nonzero(part)[:, 0] for part in kept.split([len(evidence.places) for evidence in times])]
+    used = sum(map(len, rows))
+    if used < 10:
+        raise InputError(f"tuning needs at least ten data; {used} of {len(kept)} are usable")
+    parts = [e.select(_random_part(r, settings)) for e, r in zip(times, rows, strict=True) if len(r)]
+    results = [_tune_one(parts, start, settings) for start in starts]
     chosen = min(range(len(results)), key=lambda i: results[i][2])
     best = results[chosen]
     tried = tuple((_describe(error, factor), rms) for error, factor, rms in results)
-    logger.info("tuned on %d data: %s, leave-one-out RMS %.4g", len(rows), _describe(*best[:2]), best[2])
-    return TunedParameters(*best, tried, chosen, len(rows), int((~kept).sum()))
+    logger.info("tuned on %d data: %s, leave-one-out RMS %.4g", used, _describe(*best[:2]), best[2])
+    return TunedParameters(*best, tried, chosen, used, int((~kept).sum()))
 
 
 def gross_departures(innovations: Tensor, limit: float) -> Tensor:
@@ -142,26 +149,35 @@ def _random_part(rows: Tensor, settings: TuningSettings) -> Tensor:
 
 
 def _tune_one(
-    evidence: Evidence, start: BackgroundError, settings: TuningSettings
+    times: Sequence[Evidence], start: BackgroundError, settings: TuningSettings
 ) -> tuple[BackgroundError, float, float]:
     """One start tuned: B, the factor of R, and the leave-one-out RMS."""
     names = [name for name in TUNABLE if getattr(start, name) is not None and float(getattr(start, name)) > 0]
     origin = torch.tensor([float(getattr(start, name)) for name in names] + [1.0], dtype=torch.float64).log()
+    groups = [_groups(len(evidence.places), settings) for evidence in times]
 
-    def matrix(theta: Tensor) -> Tensor:
-        return _matrix(_with_parameters(start, names, theta), theta[-1], evidence)
+    def systems(theta: Tensor) -> list[tuple[Tensor, Tensor]]:
+        error = _with_parameters(start, names, theta)
+        return [(_matrix(error, theta[-1], evidence), evidence.innovations[0]) for evidence in times]
 
-    d = evidence.innovations[0]
-    theta = _minimise(lambda t: _negative_log_likelihood(matrix(t), d), origin, origin, settings)
+    def likelihood(theta: Tensor) -> Tensor:
+        return sum(_negative_log_likelihood(A, d) for A, d in systems(theta))
+
+    def left_out(theta: Tensor) -> Tensor:
+        errors = torch.cat([_left_out_errors(*system, g) for system, g in zip(systems(theta), groups, strict=True)])
+        return 0.5 * len(errors) * errors.square().mean().log()
+
+    theta = _minimise(likelihood, origin, origin, settings)
     if settings.criterion != "likelihood":
-        groups = _groups(len(d), settings)
-        theta = _minimise(lambda t: 0.5 * len(d) * _left_out_errors(matrix(t), d, groups).square().mean().log(),
-                          theta, theta, settings)  # fmt: skip
-    theta = _rescaled(theta, names, matrix(theta), d)
-    error = _with_parameters(start, names, theta.exp().log())
-    error = replace(error, **{name: float(getattr(error, name)) for name in names})
-    factor = float(theta[-1].exp())
-    return error, factor, float(leave_one_out_errors(error, factor, evidence).square().mean().sqrt())
+        theta = _minimise(left_out, theta, theta, settings)
+    theta = _rescaled(theta, names, systems(theta))
+    error, factor = _as_numbers(_with_parameters(start, names, theta), names), float(theta[-1].exp())
+    errors = torch.cat([leave_one_out_errors(error, factor, evidence) for evidence in times])
+    return error, factor, float(errors.square().mean().sqrt())
+
+
+def _as_numbers(error: BackgroundError, names: Sequence[str]) -> BackgroundError:
+    return replace(error, **{name: float(getattr(error, name)) for name in names})
 
 
 def _matrix(error: BackgroundError, log_factor: Tensor, evidence: Evidence) -> Tensor:
@@ -218,10 +234,10 @@ def _left_out_errors(A: Tensor, d: Tensor, groups: Tensor | None) -> Tensor:
     return torch.cat([torch.linalg.solve(inverse[rows][:, rows], weights[rows]) for rows in folds])
 
 
-def _rescaled(theta: Tensor, names: Sequence[str], A: Tensor, d: Tensor) -> Tensor:
+def _rescaled(theta: Tensor, names: Sequence[str], systems: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     """θ with all variances multiplied by the mean square of the standardised leave-one-out errors."""
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(A))
-    mean_square = ((inverse @ d).square() / inverse.diagonal()).mean()
+    inverses = [(torch.cholesky_inverse(torch.linalg.cholesky(A)), d) for A, d in systems]
+    mean_square = torch.cat([(inverse @ d).square() / inverse.diagonal() for inverse, d in inverses]).mean()
     scales = [name == "std" or name.endswith("_std") for name in names] + [True]
     return theta + torch.tensor(scales).to(theta) * 0.5 * mean_square.log()
 
@@ -231,27 +247,34 @@ def _describe(error: BackgroundError, factor: float) -> str:
     return f"{error.function} " + " ".join(f"{k}={float(v):.3g}" for k, v in terms.items()) + f" error×{factor:.3g}"
 
 
-def tune_problem(
-    problem: AssimilationProblem,
+def tune_problems(
+    problems: Sequence[AssimilationProblem],
     static: StaticFields,
     starts: Mapping[str, Sequence[BackgroundError]],
     settings: TuningSettings | None = None,
 ) -> dict[str, TunedParameters]:
-    """Tune every variable of a problem that has starts, from the innovations of the first member.
+    """Tune every variable that has starts, from the innovations of the first member at all the times.
+
+    Args:
+        problems: one a time, of one layout.
+        static: terrain and land on their grid.
+        starts: {variable: where to begin}.
+        settings: criterion and limits.
 
     Raises:
         InputError: a variable has fewer than ten usable data.
     """
-    surroundings = Surroundings(problem, static)
-    tuned = {}
-    for channel, name in enumerate(problem.background.layout.names):
-        if name not in starts:
-            continue
-        data = problem.observations.of_channel(channel)
-        if not len(data):
-            raise InputError(f"tuning '{name}' needs at least ten data; there are none")
-        places, background = surroundings.of_data(data, channel)
-        innovations = data.value - (background + surroundings.reference(channel))
-        evidence = Evidence(with_background(places, background[0]), data.error_std**2, innovations[:1])
-        tuned[name] = tune(evidence, starts[name], settings)
-    return tuned
+    surroundings = [Surroundings(problem, static) for problem in problems]
+    channels = {name: i for i, name in enumerate(problems[0].background.layout.names) if name in starts}
+    return {
+        name: tune([innovation_evidence(around, channel) for around in surroundings], starts[name], settings)
+        for name, channel in channels.items()
+    }
+
+
+def innovation_evidence(surroundings: Surroundings, channel: int) -> Evidence:
+    """The data of one channel of a problem with their innovations from its first member, (1, n)."""
+    data = surroundings.problem.observations.of_channel(channel)
+    places, background = surroundings.of_data(data, channel)
+    innovations = data.value - (background + surroundings.reference(channel))
+    return Evidence(with_background(places, background[0]), data.error_std**2, innovations[:1])

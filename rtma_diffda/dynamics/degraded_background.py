@@ -28,7 +28,7 @@ from rtma_diffda.geo.static_fields import StaticFields
 _POSITION_FIELD = RandomFieldModel(60e3, np.timedelta64(6, "h"), smoothness=4.0)
 _LARGE_FIELD = RandomFieldModel(25e3, np.timedelta64(5, "h"))
 
-LARGE_STD: Mapping[str, float] = {"t2m": 1.15, "d2m": 1.25, "u10m": 0.7, "v10m": 0.7, "sp": 40.0}
+LARGE_STD: Mapping[str, float] = {"t2m": 1.15, "d2m": 1.25, "u10m": 0.7, "v10m": 0.7, "sp": 44.0}
 BIAS: Mapping[str, float] = {"t2m": 0.3, "d2m": -0.2, "sp": 10.0}
 AMPLITUDE: Mapping[str, float] = {"u10m": 0.92, "v10m": 0.92}
 

@@ -45,7 +45,7 @@ def ridge_and_coast(grid: ProjectedGrid) -> StaticFields:
     """A made-up landscape: sea in the west, a coast with bays, a hilly plain, and a ridge with valleys in the east.
 
     Deterministic and smooth: a few prescribed shapes, roughened by fixed waves whose directions, lengths and phases do
-    not repeat. Heights reach about 1,500 m on a region of 64 × 64 points of 2.5 km. Lengths scale with the region, so
+    not repeat. Heights reach about 1,600 m on a region of 64 × 64 points of 2.5 km. Lengths scale with the region, so
     that any grid gets a coast and a ridge.
     """
     rows, columns = np.meshgrid(np.linspace(0, 1, grid.ny), np.linspace(0, 1, grid.nx), indexing="ij")

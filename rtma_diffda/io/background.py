@@ -82,11 +82,13 @@ def load_background(
 
 
 def _at_time(references: Sequence[FieldReference], valid_time: np.datetime64, path: Path) -> list[FieldReference]:
-    """References valid at the time, and terrain of any time."""
+    """References valid at the time, the latest run first, and terrain of any time."""
     chosen = [r for r in references if r.valid_time == valid_time]
     if not chosen:
         times = sorted({r.valid_time for r in references if r.valid_time is not None})
         raise InputError(f"background {path} has no fields valid at {format_time(valid_time)}; it has {_listed(times)}")
+    oldest = np.datetime64(0, "s")
+    chosen.sort(key=lambda r: oldest if r.initial_time is None else r.initial_time, reverse=True)
     return chosen + [r for r in references if r.variable == "orog" and r.valid_time != valid_time]
 
 
@@ -99,7 +101,7 @@ def _listed(times: Sequence[np.datetime64]) -> str:
 
 
 def _by_member(references: Sequence[FieldReference], layout: Layout, path: Path) -> list[dict[str, FieldReference]]:
-    """{variable: reference} of every member, or of the single forecast; the first of several alike is taken."""
+    """{variable: reference} of every member, or of the single forecast; the first of several is taken."""
     wanted = {"orog"}.union(*map(ingredients, layout.names))
     members: dict[int | None, dict[str, FieldReference]] = {}
     for reference in references:

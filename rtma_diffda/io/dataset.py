@@ -51,7 +51,7 @@ def dataset_fields(path: Path, *, engine: str) -> Iterator[FieldReference]:
         InputError: the file cannot be opened.
     """
     try:
-        dataset = xr.open_dataset(path, engine=engine, decode_coords="all", decode_timedelta=True)
+        dataset = xr.open_dataset(path, engine=engine, decode_coords="all", decode_timedelta=True, cache=False)
     except Exception as error:  # the libraries below raise errors of many unrelated classes on damaged files
         raise InputError(f"{path} cannot be opened as {engine}: {error}") from error
     for name, variable in name_arrays(dataset).items():
@@ -63,7 +63,8 @@ def dataset_fields(path: Path, *, engine: str) -> Iterator[FieldReference]:
 
 
 def _reference(part: _Slice) -> FieldReference:
-    return FieldReference(part.variable.name, part.valid_time, part.source, lambda: _load(part), part.member)
+    name, load = part.variable.name, lambda: _load(part)
+    return FieldReference(name, part.valid_time, part.source, load, part.initial_time, part.member)
 
 
 def _slices(dataset: xr.Dataset, name: str, variable: Variable, source: str) -> Iterator[_Slice]:

@@ -75,6 +75,7 @@ def _reference(library: ModuleType, message: _Message) -> FieldReference:
         valid_time=valid_time,
         source=message.source,
         load=lambda: _decode(library, message, valid_time),
+        initial_time=_time(message.keys["dataDate"], message.keys["dataTime"], 0),
         member=member_of(message.keys),
     )
 

@@ -46,7 +46,7 @@ class FieldReference:
     """A field that a file holds, not yet decoded.
 
     Attributes:
-        variable, valid_time, member, source: as in ``SourceField``.
+        variable, valid_time, initial_time, member, source: as in ``SourceField``.
         load: decodes it; raises ``InputError`` with a sentence if it cannot be.
     """
 
@@ -54,4 +54,5 @@ class FieldReference:
     valid_time: np.datetime64 | None
     source: str
     load: Callable[[], SourceField] = field(repr=False)
+    initial_time: np.datetime64 | None = None
     member: int | None = None

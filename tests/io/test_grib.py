@@ -1,5 +1,6 @@
-"""GRIB files: real ones of the reference data, and small ones made here; damaged bytes lose one message, not the file."""
+"""GRIB files: real ones of the reference data, and small ones made here; damaged bytes lose one message, no more."""
 
+import contextlib
 import logging
 
 import numpy as np
@@ -50,9 +51,11 @@ def test_alternating_rows_are_undone(tmp_path):
 
 
 def test_wind_orientation_follows_the_flag_not_the_product(tmp_path):
-    on_axes, on_earth = read_fields(
-        written(tmp_path, grib_message(FIELD - 280, LAMBERT, U10M), grib_message(FIELD - 280, LAMBERT | {"uvRelativeToGrid": 0}, V10M))
-    )  # fmt: skip
+    messages = [
+        grib_message(FIELD - 280, LAMBERT | {"uvRelativeToGrid": flag}, parameter)
+        for flag, parameter in ((1, U10M), (0, V10M))
+    ]
+    on_axes, on_earth = read_fields(written(tmp_path, *messages))
     assert on_axes.winds_grid_relative
     assert not on_earth.winds_grid_relative
 
@@ -131,10 +134,8 @@ def test_random_damage_never_raises_anything_else(tmp_path):
             bytes_[place] = rng.integers(256)
         path = tmp_path / f"{trial}.grib"
         path.write_bytes(bytes_)
-        try:
+        with contextlib.suppress(InputError):
             read_fields(path)
-        except InputError:
-            pass
 
 
 def test_nothing_readable_is_one_sentence(tmp_path):

@@ -112,7 +112,7 @@ def run_ours(case: Case) -> dict:
 
     from rtma_diffda.assimilation.correlation import BackgroundError
     from rtma_diffda.assimilation.optimal_interpolation import OptimalInterpolation
-    from rtma_diffda.assimilation.tuning import tune_problem
+    from rtma_diffda.assimilation.tuning import tune_problems
 
     problem, static, targets, truth = build(case)
     start = BackgroundError(STD, LENGTH, HEIGHT, function="gaussian")
@@ -120,7 +120,7 @@ def run_ours(case: Case) -> dict:
     if case.rough:
         began = time.perf_counter()
         starts = [replace(start, function=name) for name in ("gaussian", "soar", "exponential")]
-        tuned = tune_problem(problem, static, {"t2m": starts})["t2m"]
+        tuned = tune_problems([problem], static, {"t2m": starts})["t2m"]
         tuning_time, chosen = time.perf_counter() - began, tuned.tried[tuned.chosen][0]
         factors = {"t2m": tuned.observation_error_factor}
         method = OptimalInterpolation(static, {"t2m": tuned.background_error}, factors)

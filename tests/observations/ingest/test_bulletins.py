@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from rtma_diffda.observations.ingest.bulletins import split_bulletins
 
 BULLETIN = (
-    "\x01\r\r\n455 \r\r\nSAUS70 KWBC 011200\r\r\nMETAR\r\r\nKRCM 011155Z AUTO 00000KT 10SM CLR 21/20 A3005 RMK AO2=\r\r\n"
+    "\x01\r\r\n455 \r\r\nSAUS70 KWBC 011200\r\r\nMETAR\r\r\n"
+    "KRCM 011155Z AUTO 00000KT 10SM CLR 21/20 A3005 RMK AO2=\r\r\n"
     "KIPJ 011150Z AUTO 00000KT 7SM CLR 21/21 A3002 RMK AO2 70004\r\r\n     T02120212 10225 20196=\r\r\n\x03"
 )
 

@@ -76,8 +76,8 @@ def test_temperatures(word, air, dew_point):
 
 @pytest.mark.parametrize(
     ("word", "inches"),
-    [("A2992", 29.92), ("Q1013", 29.9135), ("Q998", 29.4706), ("Q1 020", 30.1202), ("Q101 6", 30.0021), ("QNH2992INS", 29.92),
-     ("QNH1013", 29.9135), ("Q 1013", 29.9135)],
+    [("A2992", 29.92), ("Q1013", 29.9135), ("Q998", 29.4706), ("Q1 020", 30.1202), ("Q101 6", 30.0021),
+     ("QNH2992INS", 29.92), ("QNH1013", 29.9135), ("Q 1013", 29.9135)],
 )  # fmt: skip
 def test_altimeters(word, inches):
     assert value_of(word)[0] == pytest.approx(inches, abs=1e-3)
@@ -86,8 +86,8 @@ def test_altimeters(word, inches):
 @pytest.mark.parametrize(
     ("word", "layer"),
     [("FEW020", ("FEW", 2000)), ("BKN015CB", ("BKN", 1500)), ("OVC012///", ("OVC", 1200)), ("VV001", ("VV", 100)),
-     ("VV///", ("VV", math.nan)), ("OVC", ("OVC", math.nan)), ("FEW0252", ("FEW", math.nan)), ("CLR", ("CLR", math.nan)),
-     ("SCT///CB", ("SCT", math.nan))],
+     ("VV///", ("VV", math.nan)), ("OVC", ("OVC", math.nan)), ("FEW0252", ("FEW", math.nan)),
+     ("CLR", ("CLR", math.nan)), ("SCT///CB", ("SCT", math.nan))],
 )  # fmt: skip
 def test_sky_groups(word, layer):
     cover, base = value_of(word)
@@ -97,8 +97,8 @@ def test_sky_groups(word, layer):
 
 @pytest.mark.parametrize(
     "word",
-    ["-SHRA", "+TSRAGR", "VCTS", "NSW", "030V090", "R09R/P2000FT", "R30/090070", "W15/S4", "BLU+", "RE//", "//", "//////CB",
-     "/////KT", "////SM", "A////", "M", "RF00.0/000.0", "REFZRA"],
+    ["-SHRA", "+TSRAGR", "VCTS", "NSW", "030V090", "R09R/P2000FT", "R30/090070", "W15/S4", "BLU+", "RE//", "//",
+     "//////CB", "/////KT", "////SM", "A////", "M", "RF00.0/000.0", "REFZRA"],
 )  # fmt: skip
 def test_words_without_a_value_are_known(word):
     assert groups_of(word)[0].kind == "ignored"
