@@ -6,13 +6,14 @@ on the training side only, the mean withheld RMSE is at most 1.87 K, where the b
 N160) has 2.45 K; with whole 2° blocks withheld, at most 2.08 K.
 
 Height terms: no model orography comes with the file. H makes no height correction. The covariance uses differences in
-station height and in the background's own value at the station, and prior errors of the background that are linear in
-each; all are tuned by leave-one-out on the training stations of the fold, from a maximum-likelihood start. The row
-"classical" has distance and station height alone, as a second start in every fold has.
+station height and in the background's own value at the station; all parameters are tuned by leave-one-out on the training stations of the fold, from a maximum-likelihood start. Every fold
+also tunes the classical form, of distance and station height alone, and leave-one-out chooses; the last row of the
+table shows what the classical form reaches by itself.
 
 Run:       .venv/bin/python validation/europe_cross_validation.py ../shared/data/europe_20181120
 Expected:  exit status 0: mean of the random splits ≤ 1.87 K, of the block splits ≤ 2.08 K
-Measured:  see CHANGELOG.md; on two cores about two minutes
+Measured:  2026-11-21: background 2.420, random 1.460 K (1.43 - 1.48), blocks 1.633 K (1.60 - 1.65), "classical" 1.737 K;
+           97 s of CPU
 """
 
 import argparse
@@ -55,7 +56,8 @@ def europe(directory: Path) -> AssimilationProblem:
     ingest = read_observations(directory / "obs_3day.bufr", reference_time=VALID, stations=None)
     window = Window.around(VALID, np.timedelta64(30, "m"))
     table = QualityControl(background_check=None).screen(ingest.table, grid=region.grid, window=window)
-    observations = Observations.from_table(table, layout).used()
+    observations = Observations.from_table(table, layout)
+    observations = observations.with_flags(np.zeros(len(observations)))  # one contradicts its dew point: scored too
     return AssimilationProblem(background.state, observations, BilinearOperator(layout, static), window)
 
 
@@ -108,8 +110,10 @@ def main() -> int:
     folds = random_station_folds(observations.station, folds=10, seed=1)
     run_split(problem, "random 1, classical", folds, classical=True)
     holds = len(observations) == 1471 and means["random"] <= RANDOM_LIMIT and means["2° blocks"] <= BLOCK_LIMIT
-    print(f"withheld RMSE: {means['random']:.3f} K over random folds (limit {RANDOM_LIMIT}), "
-          f"{means['2° blocks']:.3f} K over 2° blocks (limit {BLOCK_LIMIT}): {'holds' if holds else 'FAILS'}")  # fmt: skip
+    print(
+        f"withheld RMSE: {means['random']:.3f} K over random folds (limit {RANDOM_LIMIT}), "
+        f"{means['2° blocks']:.3f} K over 2° blocks (limit {BLOCK_LIMIT}): {'holds' if holds else 'FAILS'}"
+    )
     return 0 if holds else 1
 
 

@@ -139,17 +139,15 @@ def covariance(error: BackgroundError, a: Places, b: Places) -> Tensor:
     if not _is_number(error.land_sea_factor, 1.0):
         factor = torch.as_tensor(error.land_sea_factor, dtype=result.dtype, device=result.device)
         result = torch.where(a.land[:, None] == b.land[None, :], result, factor * result)
-    for coefficient_a, coefficient_b in zip(_drift(error, a), _drift(error, b), strict=True):
-        result = result + coefficient_a[:, None] * coefficient_b[None, :]
-    return result
+    drift_a, drift_b = _drift(error, a), _drift(error, b)
+    return result if drift_a is None else result + drift_a @ drift_b.T
 
 
 def variance(error: BackgroundError, places: Places) -> Tensor:
     """The diagonal of B: (n,), SI squared."""
     result = torch.ones_like(places.height) * error.std**2
-    for coefficient in _drift(error, places):
-        result = result + coefficient**2
-    return result
+    drift = _drift(error, places)
+    return result if drift is None else result + drift.square().sum(dim=1)
 
 
 def _scaled(error: BackgroundError, places: Places) -> Tensor:
@@ -171,12 +169,13 @@ def _scaled(error: BackgroundError, places: Places) -> Tensor:
 
 
 def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
-    """‖a_i − b_j‖² (n_a, n_b) for coordinates (n, d); in float32 as one matrix product, which is seven times as fast.
+    """‖a_i − b_j‖² (n_a, n_b) for coordinates (n, d); in float32, and for gradients, as one matrix product.
 
-    The product loses digits by cancellation: about 1e-6 of the squared extent of the (centred) coordinates, which the
-    tiles of a local solve keep small. In float64 the differences are taken one by one.
+    The product is several times as fast, and loses digits by cancellation: about the machine precision times the
+    squared extent of the (centred) coordinates, which the tiles of a local solve keep small. Elsewhere the differences
+    are taken one by one.
     """
-    if a.dtype == torch.float64:
+    if a.dtype == torch.float64 and not a.requires_grad and not b.requires_grad:
         return sum((p[:, None] - q[None, :]) ** 2 for p, q in zip(a.unbind(1), b.unbind(1), strict=True))
     centre = b.detach().mean(dim=0)
     a, b = a - centre, b - centre
@@ -185,14 +184,15 @@ def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
     return (left @ right.T).clamp_min(0.0)
 
 
-def _drift(error: BackgroundError, places: Places) -> list[Tensor]:
-    """The factors (n,) of the linear errors of the background that are not switched off."""
+def _drift(error: BackgroundError, places: Places) -> Tensor | None:
+    """The factors (n, k) of the linear errors of the background; None when all are switched off."""
     terms = (
         (error.bias_std, torch.ones_like(places.height)),
         (error.height_drift_std, places.height),
         (error.background_drift_std, places.background),
     )
-    return [std * shape for std, shape in terms if not _is_number(std, 0.0)]
+    columns = [std * shape for std, shape in terms if not _is_number(std, 0.0)]
+    return torch.stack(columns, dim=1) if columns else None
 
 
 def _number(value: Parameter) -> float:

@@ -1,8 +1,10 @@
 """Structure to begin with, where nothing is known about a background yet: starts for tuning, and stand-ins for it.
 
 Standard deviations are of the size of short-range forecast errors at stations; lengths scale with the region, since
-what a small region's data can tell apart is small. Temperatures and dew points get every term of ``correlation``; wind
-has no linear error in height; pressure errors are smooth and large, and heights are already in H.
+what a small region's data can tell apart is small. Correlations fall with distance, height difference and difference
+of the background's value, exponentially: of the functions tried on real forecasts it predicts withheld stations best.
+Pressure errors are smooth and large, and their heights are already in H. The linear errors of ``correlation`` are left
+out: over Europe they gained 0.02 K at withheld stations and carried increments of 8 K far beyond the last station.
 """
 
 from collections.abc import Iterable
@@ -30,13 +32,7 @@ def default_background_error(name: str, grid: ProjectedGrid) -> BackgroundError:
     std, length = _FORECAST_STD.get(name, 1.0), _length(grid)
     if name in {"sp", "msl"}:
         return BackgroundError(std, 2.0 * length, function="soar", bias_std=0.5 * std)
-    vertical, background = 800.0, 6.0 * std
-    if name in {"t2m", "d2m"}:
-        drifts = {"height_drift_std": 0.001 * std, "background_drift_std": 0.1}
-        return BackgroundError(
-            std, length, vertical, background, land_sea_factor=0.7, function="exponential", bias_std=0.5 * std, **drifts
-        )
-    return BackgroundError(std, length, vertical, background, land_sea_factor=0.7, function="exponential")
+    return BackgroundError(std, length, 800.0, 6.0 * std, land_sea_factor=0.7, function="exponential")
 
 
 def default_background_errors(layout: Layout) -> dict[str, BackgroundError]:

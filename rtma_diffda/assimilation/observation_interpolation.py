@@ -39,7 +39,7 @@ class ObservationInterpolation:
     static: StaticFields
     structures: Mapping[str, BackgroundError]
     observation_error_factors: Mapping[str, float] = field(default_factory=dict)
-    solver: Solver = AutomaticSolver()
+    solver: Solver = field(default_factory=AutomaticSolver)
 
     def __post_init__(self) -> None:
         for name, structure in self.structures.items():

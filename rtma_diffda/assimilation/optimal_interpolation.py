@@ -41,7 +41,7 @@ class OptimalInterpolation:
     static: StaticFields
     background_errors: Mapping[str, BackgroundError]
     observation_error_factors: Mapping[str, float] = field(default_factory=dict)
-    solver: Solver = AutomaticSolver()
+    solver: Solver = field(default_factory=AutomaticSolver)
 
     def analyse(self, problem: AssimilationProblem, *, generator: torch.Generator) -> Analysis:
         """The analysis on the grid, with the standard deviation of its error; no random numbers are drawn.

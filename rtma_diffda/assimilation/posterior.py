@@ -23,8 +23,8 @@ from rtma_diffda.assimilation.correlation import BackgroundError, Places, covari
 from rtma_diffda.errors import InputError
 
 _Answer = TypeVar("_Answer")
-_CHUNK = 4096
-"""Places solved at a time by the exact solver: bounds its memory at n × 4096 numbers."""
+_CHUNK = 1024
+"""Places solved at a time by the exact solver: bounds its memory at n × 1024 numbers a thread."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,12 @@ class ExactSolver:
     def solve(self, error: BackgroundError, evidence: Evidence, targets: Places) -> Posterior:
         """The posterior at ``targets``."""
         factor = _factorise(error, evidence)
-        increment = torch.empty(len(evidence.innovations), len(targets), dtype=torch.float64)
-        spread = torch.empty(len(targets), dtype=torch.float64)
-        for start in range(0, len(targets), _CHUNK):
-            rows = slice(start, start + _CHUNK)
-            increment[:, rows], spread[rows] = _evaluate(error, evidence, factor, targets.select(rows))
-        return Posterior(increment, spread, factor.chi_square)
+
+        def evaluate(i: int) -> tuple[Tensor, Tensor]:
+            return _evaluate(error, evidence, factor, targets.select(slice(i * _CHUNK, (i + 1) * _CHUNK)))
+
+        increments, spreads = zip(*_in_threads(evaluate, max(1, -(-len(targets) // _CHUNK))), strict=True)
+        return Posterior(torch.cat(increments, dim=1), torch.cat(spreads), factor.chi_square)
 
 
 @dataclass(frozen=True)
@@ -192,6 +192,8 @@ def _in_threads(task: Callable[[int], _Answer], count: int) -> list[_Answer]:
     Tiles are too small to be shared among threads: one tile a thread took half the time of all threads on one tile.
     """
     threads = torch.get_num_threads()
+    if threads == 1 or count == 1:
+        return [task(i) for i in range(count)]
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             return list(pool.map(task, range(count)))

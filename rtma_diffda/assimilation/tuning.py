@@ -1,18 +1,10 @@
 """Tuning: the parameters of B and R, from innovations alone.
 
-Three criteria, all smooth functions of the parameters θ with A(θ) = B_oo + R and innovations d (n,):
-
-    likelihood       −log p(d) = ½ dᵀA⁻¹d + ½ log|A| + const                      (Dee and da Silva 1999)
-    leave_one_out    (1/n) Σ e_i²,  e_i = [A⁻¹d]_i / [A⁻¹]_ii                      (exact, without n refits)
-    folds            the same with whole folds left out: e_F = ([A⁻¹]_FF)⁻¹ [A⁻¹d]_F
-
-The errors e are those of analyses that have not seen the datum. The last two measure what verification measures but not
-the scale of A, so they start from the likelihood's optimum and are followed by a common factor that makes the
-standardised errors' mean square 1. θ is minimised over in its logarithms by L-BFGS, with a weak pull toward the start
-(one unit of log-likelihood for a factor e^freedom), without which nearly linear structure functions let length and
-variance grow for ever together. Large sets are tuned on a random part of the data, drawn with a fixed seed.
-
-References: Dee and da Silva (1999), Mon. Wea. Rev. 127, 1822–1834; Rasmussen and Williams (2006), sections 5.4.1, 5.4.2.
+θ is minimised over in its logarithms by L-BFGS, first by maximum likelihood; then, where the criterion says so, by the
+leave-one-out or left-out-folds error (``criteria``), which measure what verification measures, but not the scale of A:
+a common factor then makes the mean square of the standardised leave-one-out errors 1. A weak pull toward the start
+(half a unit of log-likelihood for a factor e^freedom) keeps nearly linear structure functions from letting length and
+variance grow together for ever. Large sets are tuned on a random part of the data, drawn with a fixed seed.
 """
 
 import logging
@@ -24,6 +16,7 @@ import torch
 from torch import Tensor
 
 from rtma_diffda.assimilation.correlation import BackgroundError, covariance
+from rtma_diffda.assimilation.criteria import CostAndGradients, left_out_cost, negative_log_likelihood
 from rtma_diffda.assimilation.places import Surroundings, with_background
 from rtma_diffda.assimilation.posterior import Evidence
 from rtma_diffda.errors import InputError, UsageError
@@ -54,16 +47,16 @@ class TuningSettings:
         criterion: one of ``CRITERIA``.
         freedom: standard deviation of ln θ around its start.
         iterations: of L-BFGS, at most, for each criterion.
-        most_data: more data than this are tuned on a random part.
+        most_data: more data than this, over all times, are tuned on a random part; a time keeps at least 100.
         gross_limit: departures beyond this many robust standard deviations (1.4826 × median) are left out.
         folds: number of folds of the criterion ``folds``.
         seed: of the random part and of the folds.
     """
 
     criterion: str = "leave_one_out"
-    freedom: float = 1.0
+    freedom: float = 0.5
     iterations: int = 20
-    most_data: int = 800
+    most_data: int = 500
     gross_limit: float = 5.0
     folds: int = 10
     seed: int = 0
@@ -83,7 +76,8 @@ class TunedParameters:
         loo_rms: leave-one-out RMS (SI) of the choice over the data it was tuned on.
         tried: (description, leave-one-out RMS) of every start, tuned.
         chosen: which of them this is.
-        used, left_out: data that entered; gross departures that did not.
+        used: data it was tuned on: at most a random part of those offered.
+        left_out: gross departures among those offered.
     """
 
     background_error: BackgroundError
@@ -117,10 +111,11 @@ def tune(
     settings = settings or TuningSettings()
     kept = ~gross_departures(torch.cat([evidence.innovations[0] for evidence in times]), settings.gross_limit)
     rows = [torch.nonzero(part)[:, 0] for part in kept.split([len(evidence.places) for evidence in times])]
-    used = sum(map(len, rows))
-    if used < 10:
-        raise InputError(f"tuning needs at least ten data; {used} of {len(kept)} are usable")
-    parts = [e.select(_random_part(r, settings)) for e, r in zip(times, rows, strict=True) if len(r)]
+    if int(kept.sum()) < 10:
+        raise InputError(f"tuning needs at least ten data; {int(kept.sum())} of {len(kept)} are usable")
+    most = max(settings.most_data // len(times), 100)
+    parts = [e.select(_random_part(r, most, settings.seed)) for e, r in zip(times, rows, strict=True) if len(r)]
+    used = sum(len(part.places) for part in parts)
     results = [_tune_one(parts, start, settings) for start in starts]
     chosen = min(range(len(results)), key=lambda i: results[i][2])
     best = results[chosen]
@@ -141,10 +136,10 @@ def leave_one_out_errors(error: BackgroundError, factor: float, evidence: Eviden
     return (inverse @ evidence.innovations[0]) / inverse.diagonal()
 
 
-def _random_part(rows: Tensor, settings: TuningSettings) -> Tensor:
-    if len(rows) <= settings.most_data:
+def _random_part(rows: Tensor, most: int, seed: int) -> Tensor:
+    if len(rows) <= most:
         return rows
-    chosen = np.random.default_rng(settings.seed).permutation(len(rows))[: settings.most_data]
+    chosen = np.random.default_rng(seed).permutation(len(rows))[:most]
     return rows[torch.from_numpy(np.sort(chosen))]
 
 
@@ -156,21 +151,15 @@ def _tune_one(
     origin = torch.tensor([float(getattr(start, name)) for name in names] + [1.0], dtype=torch.float64).log()
     groups = [_groups(len(evidence.places), settings) for evidence in times]
 
-    def systems(theta: Tensor) -> list[tuple[Tensor, Tensor]]:
+    def matrices(theta: Tensor) -> list[Tensor]:
         error = _with_parameters(start, names, theta)
-        return [(_matrix(error, theta[-1], evidence), evidence.innovations[0]) for evidence in times]
+        return [_matrix(error, theta[-1], evidence) for evidence in times]
 
-    def likelihood(theta: Tensor) -> Tensor:
-        return sum(_negative_log_likelihood(A, d) for A, d in systems(theta))
-
-    def left_out(theta: Tensor) -> Tensor:
-        errors = torch.cat([_left_out_errors(*system, g) for system, g in zip(systems(theta), groups, strict=True)])
-        return 0.5 * len(errors) * errors.square().mean().log()
-
-    theta = _minimise(likelihood, origin, origin, settings)
+    innovations = [evidence.innovations[0] for evidence in times]
+    theta = _minimise(matrices, lambda matrices_: negative_log_likelihood(matrices_, innovations), origin, settings)
     if settings.criterion != "likelihood":
-        theta = _minimise(left_out, theta, theta, settings)
-    theta = _rescaled(theta, names, systems(theta))
+        theta = _minimise(matrices, lambda matrices_: left_out_cost(matrices_, innovations, groups), theta, settings)
+    theta = _rescaled(theta, names, list(zip(matrices(theta), innovations, strict=True)))
     error, factor = _as_numbers(_with_parameters(start, names, theta), names), float(theta[-1].exp())
     errors = torch.cat([leave_one_out_errors(error, factor, evidence) for evidence in times])
     return error, factor, float(errors.square().mean().sqrt())
@@ -191,8 +180,13 @@ def _with_parameters(start: BackgroundError, names: Sequence[str], theta: Tensor
     return replace(start, **{name: theta[i].exp() for i, name in enumerate(names)})
 
 
-def _minimise(cost: Callable[[Tensor], Tensor], begin: Tensor, centre: Tensor, settings: TuningSettings) -> Tensor:
-    """L-BFGS on ``cost`` plus the pull toward ``centre``; returns the best θ seen."""
+def _minimise(
+    matrices: Callable[[Tensor], list[Tensor]],
+    cost: Callable[[Sequence[Tensor]], CostAndGradients],
+    begin: Tensor,
+    settings: TuningSettings,
+) -> Tensor:
+    """L-BFGS on ``cost`` of the matrices A(θ) plus the pull toward ``begin``; returns the best θ seen."""
     theta = begin.clone().requires_grad_(True)
     optimiser = torch.optim.LBFGS(
         [theta], max_iter=settings.iterations, tolerance_change=1e-3, tolerance_grad=1e-2, line_search_fn="strong_wolfe"
@@ -201,37 +195,27 @@ def _minimise(cost: Callable[[Tensor], Tensor], begin: Tensor, centre: Tensor, s
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        value = cost(theta) + 0.5 * ((theta - centre) / settings.freedom).square().sum()
-        value.backward()
-        if float(value) < best[0]:
-            best[:] = [float(value), theta.detach().clone()]
-        return value
+        pull = 0.5 * ((theta - begin) / settings.freedom).square().sum()
+        built = matrices(theta)
+        value, gradients = cost([A.detach() for A in built])
+        torch.autograd.backward([pull, *built], [torch.ones_like(pull), *gradients])
+        total = value + pull.detach()
+        if float(total) < best[0]:
+            best[:] = [float(total), theta.detach().clone()]
+        return total
 
-    optimiser.step(closure)
+    try:
+        optimiser.step(closure)
+    except torch.linalg.LinAlgError as error:  # a far step of the line search; what was found before it stands
+        logger.debug("tuning ends early: %s", error)
     return best[1]
-
-
-def _negative_log_likelihood(A: Tensor, d: Tensor) -> Tensor:
-    triangle = torch.linalg.cholesky(A)
-    whitened = torch.linalg.solve_triangular(triangle, d[:, None], upper=False)
-    return 0.5 * whitened.square().sum() + triangle.diagonal().log().sum()
 
 
 def _groups(count: int, settings: TuningSettings) -> Tensor | None:
     """Fold (n,) of every datum; None where each is left out by itself."""
-    if settings.criterion == "leave_one_out":
+    if settings.criterion != "folds":
         return None
     return torch.from_numpy(np.random.default_rng(settings.seed).permutation(count) % settings.folds)
-
-
-def _left_out_errors(A: Tensor, d: Tensor, groups: Tensor | None) -> Tensor:
-    """e (n,) of data left out one by one, or by groups (n,); their order is of no concern."""
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(A))
-    weights = inverse @ d
-    if groups is None:
-        return weights / inverse.diagonal()
-    folds = [torch.nonzero(groups == fold)[:, 0] for fold in groups.unique()]
-    return torch.cat([torch.linalg.solve(inverse[rows][:, rows], weights[rows]) for rows in folds])
 
 
 def _rescaled(theta: Tensor, names: Sequence[str], systems: Sequence[tuple[Tensor, Tensor]]) -> Tensor:

@@ -50,8 +50,9 @@ def dataset_fields(path: Path, *, engine: str) -> Iterator[FieldReference]:
     Raises:
         InputError: the file cannot be opened.
     """
+    how = {"consolidated": (path / ".zmetadata").is_file()} if engine == "zarr" else {}
     try:
-        dataset = xr.open_dataset(path, engine=engine, decode_coords="all", decode_timedelta=True, cache=False)
+        dataset = xr.open_dataset(path, engine=engine, decode_coords="all", decode_timedelta=True, cache=False, **how)
     except Exception as error:  # the libraries below raise errors of many unrelated classes on damaged files
         raise InputError(f"{path} cannot be opened as {engine}: {error}") from error
     for name, variable in name_arrays(dataset).items():

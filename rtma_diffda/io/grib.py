@@ -23,8 +23,15 @@ from rtma_diffda.variables import Variable, variable
 
 logger = logging.getLogger(__name__)
 
-_TIME_KEYS = ("dataDate", "dataTime", "validityDate", "validityTime", "second")
-_AS_NUMBERS = {"typeOfFirstFixedSurface", "typeOfSecondFixedSurface"}  # else ecCodes answers with abbreviations
+_START_KEYS = ("dataDate", "dataTime", "second", "endStep")
+_VALIDITY_KEYS = ("validityDate", "validityTime")
+_YEARS = (1850, 2150)
+_LONGEST_STEP = 1_000_000  # hours or minutes, as the message counts
+_AS_NUMBERS = {
+    "typeOfFirstFixedSurface",
+    "typeOfSecondFixedSurface",
+    "endStep",
+}  # else ecCodes answers with abbreviations
 _MISSING_VALUE = 9.999e20  # far outside physics, so that it cannot be a value
 _WIND_COMPONENTS = {"u10m", "v10m"}
 
@@ -61,11 +68,20 @@ def grib_fields(path: Path) -> Iterator[FieldReference]:
 def _identify(library: ModuleType, content: bytes, where: str) -> _Message | None:
     handle = library.codes_new_from_message(content)
     try:
-        keys = _keys(library, handle, (*NAME_KEYS, *_TIME_KEYS))
+        keys = _keys(library, handle, (*NAME_KEYS, *_START_KEYS))
+        _require_possible_times(keys)
+        keys |= _keys(library, handle, _VALIDITY_KEYS)
     finally:
         library.codes_release(handle)
     found = variable_of(keys)
     return _Message(content, found, keys, f"{where} ({keys.get('shortName')})") if found else None
+
+
+def _require_possible_times(keys: Mapping[str, Any]) -> None:
+    """Refuse damaged dates and steps: ecCodes counts day by day to the validity date and would not come to an end."""
+    date, step = keys["dataDate"], keys.get("endStep", 0)
+    if not _YEARS[0] <= date // 10000 <= _YEARS[1] or not abs(step) <= _LONGEST_STEP:
+        raise InputError(f"date {date} and step {step} are impossible; the message is damaged")
 
 
 def _reference(library: ModuleType, message: _Message) -> FieldReference:

@@ -1,4 +1,4 @@
-"""Gridded files of any kind we read (GRIB, NetCDF, Zarr), told apart by their content: fields by name and valid time."""
+"""Gridded files of any kind we read (GRIB, NetCDF, Zarr), told apart by their content: fields by name and time."""
 
 import logging
 from collections.abc import Collection, Iterator
@@ -75,9 +75,7 @@ def load_field(reference: FieldReference) -> SourceField | None:
         return None
 
 
-def _is_wanted(
-    reference: FieldReference, variables: Collection[str] | None, valid_time: np.datetime64 | None
-) -> bool:
+def _is_wanted(reference: FieldReference, variables: Collection[str] | None, valid_time: np.datetime64 | None) -> bool:
     if variables is not None and reference.variable not in variables:
         return False
     return valid_time is None or reference.valid_time is None or reference.valid_time == valid_time

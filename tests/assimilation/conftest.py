@@ -7,7 +7,7 @@ import torch
 from rtma_diffda.fields.layout import Layout
 from rtma_diffda.fields.state import State
 from rtma_diffda.geo.grid import ProjectedGrid, transformer
-from rtma_diffda.geo.static_fields import StaticFields, ridge_and_coast
+from rtma_diffda.geo.static_fields import ridge_and_coast
 from rtma_diffda.interfaces import AssimilationProblem
 from rtma_diffda.observations.operators import BilinearOperator
 from rtma_diffda.observations.table import Observations

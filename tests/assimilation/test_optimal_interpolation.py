@@ -71,7 +71,13 @@ def brute_force(problem, static, error: BackgroundError):
     analysis, spread = field.copy(), np.empty_like(field)
     for j in range(grid.ny):
         for i in range(grid.nx):
-            place = (grid.x[i], grid.y[j], static.orography[j, i], bool(static.land_mask[j, i]), field[j, i] - field.mean())
+            place = (
+                grid.x[i],
+                grid.y[j],
+                static.orography[j, i],
+                bool(static.land_mask[j, i]),
+                field[j, i] - field.mean(),
+            )
             b = np.array([brute_force_covariance(error, place, q) for q in data])
             analysis[j, i] += b @ np.linalg.solve(A, np.array(innovations))
             spread[j, i] = brute_force_covariance(error, place, place) - b @ np.linalg.solve(A, b)
@@ -182,7 +188,9 @@ def test_local_solution_is_continuous_across_tiles(make_problem):
     x = np.linspace(grid.x[1], grid.x[-2], many)
     lon, lat = transformer(grid.projection).transform(x, np.full(many, grid.y[14]), direction="INVERSE")
     targets = replace(targets, latitude=torch.from_numpy(lat), longitude=torch.from_numpy(lon))
-    flat = replace(problem, background=problem.background.with_values(torch.full_like(problem.background.values, 280.0)))
+    flat = replace(
+        problem, background=problem.background.with_values(torch.full_like(problem.background.values, 280.0))
+    )
     steps = {}
     for solver in (ExactSolver(), LocalSolver(64, dtype=torch.float64)):
         method = OptimalInterpolation(static, errors, solver=solver)

@@ -4,11 +4,15 @@ import numpy as np
 
 import rtma_diffda  # noqa: F401  (pyproj before ecCodes)
 
-SYNOP_TEMPLATE = 307080
+SYNOP_TEMPLATE = (307080,)
 """WMO's template for SYNOP, of another kind than ECMWF's of the reference file."""
+WITH_WIGOS = (301150, 307080)
+"""The same with a WIGOS identifier before it."""
 
 
-def bufr_message(reports: list[dict], *, compressed: bool = False, category: int = 0) -> bytes:
+def bufr_message(
+    reports: list[dict], *, compressed: bool = False, category: int = 0, template: tuple[int, ...] = SYNOP_TEMPLATE
+) -> bytes:
     """One message with one subset a report; keys as ecCodes names them (``#1#…``), absent ones missing."""
     import eccodes
 
@@ -18,9 +22,7 @@ def bufr_message(reports: list[dict], *, compressed: bool = False, category: int
                   "compressedData": int(compressed)}  # fmt: skip
         for key, value in header.items():
             eccodes.codes_set(handle, key, value)
-        eccodes.codes_set(handle, "inputDelayedDescriptorReplicationFactor" if compressed else
-                          "inputExtendedDelayedDescriptorReplicationFactor", 1)  # fmt: skip
-        eccodes.codes_set(handle, "unexpandedDescriptors", SYNOP_TEMPLATE)
+        eccodes.codes_set_array(handle, "unexpandedDescriptors", template)
         for key in reports[0]:
             _set(eccodes, handle, key, [report[key] for report in reports], compressed=compressed)
         eccodes.codes_set(handle, "pack", 1)
@@ -31,7 +33,7 @@ def bufr_message(reports: list[dict], *, compressed: bool = False, category: int
 
 def _set(eccodes, handle, key, values, *, compressed):
     if compressed and len(values) > 1:
-        eccodes.codes_set_array(handle, f"#1#{key}", np.asarray(values, float))
+        eccodes.codes_set_array(handle, f"#1#{key}", np.asarray(values))
         return
     for number, value in enumerate(values, start=1):
         eccodes.codes_set(handle, f"#{number}#{key}", value)

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import xarray as xr
+from archive_products import make_design, make_product, slot_time
+from builders import small_grid, small_static
 from grib_samples import LAMBERT, LAT_LON, OROG, SP, T2M, U10M, V10M, grib_message
 
 from rtma_diffda.errors import InputError
@@ -12,8 +14,10 @@ from rtma_diffda.geo.grid import ProjectedGrid, transformer
 from rtma_diffda.geo.region import Region
 from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.io import moisture
+from rtma_diffda.io.archive import Archive
 from rtma_diffda.io.background import load_background
 from rtma_diffda.io.gridded import read_fields
+from rtma_diffda.io.netcdf import write_netcdf
 from rtma_diffda.io.static_fields import load_static_fields
 
 pytest.importorskip("eccodes")
@@ -197,6 +201,22 @@ def test_static_fields_that_do_not_cover_are_refused(tmp_path):
     dataset.to_netcdf(tmp_path / "land.nc", engine="netcdf4")
     with pytest.raises(InputError, match="covers only"):
         load_static_fields(region_with({"lsm": str(tmp_path / "land.nc")}))
+
+
+@pytest.mark.parametrize("kind", ["netcdf", "zarr 2", "zarr 3"])
+def test_our_own_analyses_are_backgrounds_bit_for_bit(tmp_path, kind):
+    layout = Layout.of(small_grid(), ("t2m",))
+    product = make_product(3, layout=layout)
+    if kind == "netcdf":
+        path = write_netcdf(product, tmp_path)
+    else:
+        design = make_design(zarr_format=int(kind[-1]), layout=layout)
+        Archive.open(tmp_path, design).write(product)
+        path = tmp_path / "20260101.zarr"
+    background = load_background(path, layout=layout, static=small_static(), valid_time=slot_time(3))
+    np.testing.assert_array_equal(background.state.values, product.analysis.values.float())
+    with pytest.raises(InputError, match="it has 2026-01-01T00:45Z"):  # the other 95 slots hold nothing
+        load_background(path, layout=layout, static=small_static(), valid_time=slot_time(4))
 
 
 def test_hrrr_on_a_small_region(shared):

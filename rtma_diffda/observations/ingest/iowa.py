@@ -9,7 +9,14 @@ import pandas as pd
 
 from rtma_diffda.observations.ingest.metar_sky import Layer, describe_sky
 from rtma_diffda.observations.ingest.stations import StationTable
-from rtma_diffda.observations.ingest.wide_reports import WideReports, completed_winds, located, numbers, utc_times
+from rtma_diffda.observations.ingest.wide_reports import (
+    WideReports,
+    completed_winds,
+    located,
+    numbers,
+    says_missing,
+    utc_times,
+)
 
 KNOT = 1852.0 / 3600.0
 """m/s."""
@@ -89,7 +96,8 @@ def _sky(frame: pd.DataFrame) -> tuple[dict[str, np.ndarray], dict[str, np.ndarr
     columns = [i for i in _LAYERS if f"skyc{i}" in frame]
     if not columns:
         return {}, {}
-    covers = [frame[f"skyc{i}"].fillna("").astype(str).str.strip().str.upper() for i in columns]
+    words = [frame[f"skyc{i}"].astype(str).str.strip().str.upper() for i in columns]
+    covers = [word.mask(says_missing(word), "") for word in words]
     nothing = pd.Series(np.nan, index=frame.index)
     bases = [numbers(frame.get(f"skyl{i}", nothing))[0] * _METRES_PER_FOOT for i in columns]
     skies = [

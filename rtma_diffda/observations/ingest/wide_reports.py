@@ -39,8 +39,12 @@ def numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     nor a usual word for "missing"."""
     values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     values = np.where(np.isfinite(values), values, np.nan)
-    said_missing = column.isna() | column.astype(str).str.strip().str.lower().isin(_MISSING_WORDS)
-    return values, np.isnan(values) & ~said_missing.to_numpy(bool)
+    return values, np.isnan(values) & ~says_missing(column)
+
+
+def says_missing(column: pd.Series) -> np.ndarray:
+    """True (n,) where a cell is empty or a usual word for "missing"."""
+    return (column.isna() | column.astype(str).str.strip().str.lower().isin(_MISSING_WORDS)).to_numpy(bool)
 
 
 def utc_times(column: pd.Series) -> np.ndarray:
