@@ -23,10 +23,11 @@ from rtma_diffda.variables import Variable, variable
 
 logger = logging.getLogger(__name__)
 
-_START_KEYS = ("dataDate", "dataTime", "second", "endStep")
-_VALIDITY_KEYS = ("validityDate", "validityTime")
+_TIME_KEYS = ("dataDate", "dataTime", "second", "endStep", "stepUnits")
 _YEARS = (1850, 2150)
-_LONGEST_STEP = 1_000_000  # hours or minutes, as the message counts
+_UNITS = {0: 60, 1: 3600, 2: 86400, 10: 10800, 11: 21600, 12: 43200, 13: 1, 254: 1}
+"""Seconds of the units of steps (code table 4.4; 254 is edition 1's second). Months and years have no fixed length."""
+_LONGEST = 10 * 366 * 86400  # s; a longer forecast is a damaged message
 _AS_NUMBERS = {
     "typeOfFirstFixedSurface",
     "typeOfSecondFixedSurface",
@@ -68,30 +69,22 @@ def grib_fields(path: Path) -> Iterator[FieldReference]:
 def _identify(library: ModuleType, content: bytes, where: str) -> _Message | None:
     handle = library.codes_new_from_message(content)
     try:
-        keys = _keys(library, handle, (*NAME_KEYS, *_START_KEYS))
-        _require_possible_times(keys)
-        keys |= _keys(library, handle, _VALIDITY_KEYS)
+        keys = _keys(library, handle, (*NAME_KEYS, *_TIME_KEYS))
     finally:
         library.codes_release(handle)
     found = variable_of(keys)
     return _Message(content, found, keys, f"{where} ({keys.get('shortName')})") if found else None
 
 
-def _require_possible_times(keys: Mapping[str, Any]) -> None:
-    """Refuse damaged dates and steps: ecCodes counts day by day to the validity date and would not come to an end."""
-    date, step = keys["dataDate"], keys.get("endStep", 0)
-    if not _YEARS[0] <= date // 10000 <= _YEARS[1] or not abs(step) <= _LONGEST_STEP:
-        raise InputError(f"date {date} and step {step} are impossible; the message is damaged")
-
-
 def _reference(library: ModuleType, message: _Message) -> FieldReference:
-    valid_time = _time(message.keys["validityDate"], message.keys["validityTime"], message.keys.get("second", 0))
+    initial_time = _initial_time(message.keys)
+    valid_time = initial_time + _lead_time(message.keys)
     return FieldReference(
         variable=message.variable.name,
         valid_time=valid_time,
         source=message.source,
         load=lambda: _decode(library, message, valid_time),
-        initial_time=_time(message.keys["dataDate"], message.keys["dataTime"], 0),
+        initial_time=initial_time,
         member=member_of(message.keys),
     )
 
@@ -117,7 +110,7 @@ def _decode(library: ModuleType, message: _Message, valid_time: np.datetime64) -
         values=to_si(ordered, key.get("units"), variable(name)),
         grid=grid,
         valid_time=valid_time,
-        initial_time=_time(key["dataDate"], key["dataTime"], 0),
+        initial_time=_initial_time(key),
         winds_grid_relative=name in _WIND_COMPONENTS and _along_axes(keys),
         source=message.source,
         member=member_of(key),
@@ -139,7 +132,19 @@ def _keys(library: ModuleType, handle: int, names: tuple[str, ...]) -> dict[str,
     return found
 
 
-def _time(date: int, clock: int, seconds: int) -> np.datetime64:
-    """``datetime64[ns]`` of ecCodes' dates (20180722) and times of day (1230)."""
+def _initial_time(keys: Mapping[str, Any]) -> np.datetime64:
+    """``datetime64[ns]`` of ecCodes' date (20180722) and time of day (1230)."""
+    date, clock = int(keys["dataDate"]), int(keys["dataTime"])
+    if not _YEARS[0] <= date // 10000 <= _YEARS[1]:
+        raise InputError(f"its date {date} is impossible")
     day = np.datetime64(f"{date // 10000:04d}-{date // 100 % 100:02d}-{date % 100:02d}", "s")
-    return (day + np.timedelta64(clock // 100 * 3600 + clock % 100 * 60 + int(seconds), "s")).astype("datetime64[ns]")
+    seconds = clock // 100 * 3600 + clock % 100 * 60 + int(keys.get("second", 0))
+    return (day + np.timedelta64(seconds, "s")).astype("datetime64[ns]")
+
+
+def _lead_time(keys: Mapping[str, Any]) -> np.timedelta64:
+    """The end of the step. Not ecCodes' validity date: in damaged messages the search for that never ends."""
+    unit, step = _UNITS.get(keys.get("stepUnits", 1)), int(keys["endStep"])
+    if unit is None or not abs(step) * unit <= _LONGEST:
+        raise InputError(f"its step of {step} in unit {keys.get('stepUnits')} (code table 4.4) is impossible")
+    return np.timedelta64(step * unit, "s").astype("timedelta64[ns]")

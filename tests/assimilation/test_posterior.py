@@ -33,7 +33,7 @@ def targets() -> Places:
 
 
 def test_all_data_in_every_tile_give_the_exact_solution():
-    """With as many data a tile as there are, less one, tiles differ from the exact solution by one far datum at most."""
+    """With one datum fewer a tile than there are, tiles lack one far datum at most."""
     data = evidence(60)
     exact = ExactSolver().solve(SMOOTH, data, targets())
     local = LocalSolver(59, dtype=torch.float64).solve(SMOOTH, data, targets())

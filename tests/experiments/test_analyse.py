@@ -23,7 +23,7 @@ def test_one_analysis_leaves_everything_a_user_needs(arguments, tmp_path, capsys
     assert "withheld stations" in printed and "optimal interpolation" in printed
     out = tmp_path / "out"
     archive = Archive.open(out / "archive", create=False)
-    assert archive.times().tolist() == [TIME.astype(int)] or list(archive.times()) == [TIME]
+    assert list(archive.times()) == [TIME]
     stored = archive.read(TIME)
     assert {"t2m", "t2m_background", "t2m_error", "sp"} <= set(stored.data_vars)
     with xr.open_dataset(next((out / "netcdf").glob("*.nc")), engine="netcdf4") as file:
@@ -55,7 +55,7 @@ def test_withheld_values_do_not_change_the_analysis(arguments, tmp_path, world):
     assert main(arguments) == 0
     feedback = pd.read_parquet(next((tmp_path / "out" / "feedback").glob("*.parquet")))
     table = feedback.drop(columns=["ombg", "oman"]).assign(flags=0)
-    hidden = table["station"].isin(set(feedback.loc[(feedback["flags"] & Flag.WITHHELD) != 0, "station"]))
+    hidden = table["station"].isin(set(feedback.loc[(feedback["flags"] & int(Flag.WITHHELD)) != 0, "station"]))
     spoilt = tmp_path / "spoilt.parquet"
     table.assign(value=table["value"] + 2.0 * hidden).to_parquet(spoilt)
     plain = tmp_path / "plain.parquet"

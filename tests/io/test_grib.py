@@ -31,6 +31,22 @@ def test_a_field_from_the_north_comes_out_northward(tmp_path):
     assert field.valid_time == np.datetime64("2026-01-01T09:00")
 
 
+@pytest.mark.parametrize(("unit", "step", "expected"), [(0, 15, "06:15"), (1, 2, "08:00"), (11, 1, "12:00")])
+def test_steps_in_any_unit(tmp_path, unit, step, expected):
+    message = grib_message(FIELD, LAT_LON, T2M, indicatorOfUnitOfTimeRange=unit, forecastTime=step)
+    (field,) = read_fields(written(tmp_path, message))
+    assert field.valid_time == np.datetime64(f"2026-01-01T{expected}")
+
+
+def test_a_step_of_no_known_length_loses_the_message_and_not_the_process(tmp_path, caplog):
+    damaged = bytearray(grib_message(FIELD, LAT_LON, T2M))
+    section_4 = 16 + 21 + int.from_bytes(damaged[37:41], "big")
+    damaged[section_4 + 17] = 255  # ecCodes searches the validity date of such a message for ever
+    fields = read_fields(written(tmp_path, bytes(damaged), grib_message(FIELD * 300, LAT_LON, SP)))
+    assert [field.variable for field in fields] == ["sp"]
+    assert "code table 4.4" in caplog.text
+
+
 def test_missing_points_become_nan_and_constant_fields_stay(tmp_path):
     holes = np.where(FIELD == 285.0, np.nan, FIELD)
     hole, constant = read_fields(

@@ -2,7 +2,8 @@
 
 Claim (issue 2): at 256 × 256 points of 2.5 km with 10,000 data, at least 5 times as fast as gridpp 0.8.0 and at least
 as accurate at 2,000 withheld places. Both get the same data, background and threads; each method runs in its own
-process, its best time of three counts, and ours includes the analysis error variance, which gridpp's timed call does not return.
+process, its best time of three counts, and ours includes the analysis error variance, which gridpp's timed call does
+not return.
 
 Part 1, equal knowledge: the error of the background is a random field with gridpp's own structure (Gaussian, 50 km and
 200 m of height) and both are told so; gridpp uses its nearest 50 data, as when it was measured for the issue.
@@ -12,6 +13,9 @@ of length, height and number of data and ours by leave-one-out, both on the anal
 Run:       .venv/bin/python validation/benchmarks/optimal_interpolation.py [--vs gridpp]
 Needs:     pip install gridpp==0.8.0 (for --vs gridpp alone; no part of the package imports it)
 Expected:  time ratio ≥ 5, withheld RMSE ratio ours / gridpp ≤ 1.00; exit status 0 if and only if both hold
+Measured:  2026-11-21, two cores shared with other work: 10,000 data, structure given: 0.74 s against 15.3 s (CPU 0.75
+           and 19.1), RMSE 0.225 K against 0.264 K; each tuned: 0.63 s against 9.8 s, 0.296 K against 0.310 K. Peak
+           memory rises by 100 to 210 MiB here and by 8 MiB in gridpp, which solves one grid point at a time.
 """
 
 import argparse
