@@ -11,7 +11,7 @@ import pandas as pd
 
 from rtma_diffda.errors import InputError
 from rtma_diffda.experiments.case import Case, CaseSources, seeded
-from rtma_diffda.experiments.fold_verification import FoldSettings, verify_by_folds
+from rtma_diffda.experiments.fold_verification import FoldSettings, fold_summary, verify_by_folds
 from rtma_diffda.experiments.ingest import account_in_words, time_in_names
 from rtma_diffda.experiments.methods import BuiltMethod, MethodSettings, build_method
 from rtma_diffda.experiments.publication import Publisher
@@ -138,7 +138,9 @@ def run_analysis(settings: AnalyseSettings) -> RunSummary:
     verified = _verify(settings, case, built, analysis)
     for label, verification in verified.items():
         text += ["", f"{label}:", format_table(verification.scores)]
-        files[f"pairs: {label}"] = _store_pairs(publisher.directory, label, verification.pairs)
+        files[f"pairs, {label}"] = _store_pairs(publisher.directory, label, verification.pairs)
+    if settings.verification.folds:
+        text += ["", "RMSE (SI) over the splits:", fold_summary(verified)]
     if verified:
         files["report"] = _page(settings, case, built, verified, files)
     text += ["", *(f"{what}: {path}" for what, path in files.items())]
@@ -219,7 +221,10 @@ def _verify(settings: AnalyseSettings, case: Case, built: BuiltMethod, analysis:
         bootstrap = BlockBootstrap(block_degrees=wanted.block_degrees)
         verified["withheld stations"] = Verification.of(pairs, set(withheld.station), bootstrap)
     if wanted.folds:
-        folds = FoldSettings(wanted.folds, tuple(wanted.seeds), wanted.spatial_block_degrees, settings.progress)
+        check = settings.quality_control.build().background_check
+        folds = FoldSettings(
+            wanted.folds, tuple(wanted.seeds), wanted.spatial_block_degrees, check, progress=settings.progress
+        )
         verified |= verify_by_folds(case, settings.method, folds)
     return verified
 

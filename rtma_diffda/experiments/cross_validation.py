@@ -28,6 +28,7 @@ def cross_validate(
     method_for: Callable[[AssimilationProblem], PointMethod],
     *,
     check: BackgroundCheck | None = None,
+    suspect: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Matched pairs of every datum with the background and with an analysis that has not seen its fold.
 
@@ -36,6 +37,7 @@ def cross_validate(
         folds: (n,) fold of every datum of ``problem.observations``; all data of a station must share theirs.
         method_for: makes the method of one fold from its training problem.
         check: the background check of the training data; a default one where None.
+        suspect: (n,) True for data that no training side may use, though they are scored like all others.
 
     Returns:
         ``matched_pairs`` with the sources ``background`` and ``analysis`` and the column ``fold``, in the order of the
@@ -47,6 +49,8 @@ def cross_validate(
     observations = problem.observations
     _require_whole_stations(observations, folds)
     trusted = _passing(problem, check or BackgroundCheck())
+    if suspect is not None:
+        trusted &= ~suspect
     parts = []
     for fold in np.unique(folds):
         training = replace(problem, observations=observations.select(trusted & (folds != fold)))

@@ -1,5 +1,6 @@
 """Verification by folds: every station scored by an analysis that has not seen it, for several splits."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from rtma_diffda.experiments.progress import progress
 from rtma_diffda.experiments.reporting import Verification
 from rtma_diffda.interfaces import AssimilationProblem, PointMethod
 from rtma_diffda.observations.flags import Flag
+from rtma_diffda.observations.quality_control import BackgroundCheck
 from rtma_diffda.observations.withholding import block_folds, random_station_folds
 from rtma_diffda.verification.bootstrap import BlockBootstrap
 
@@ -24,22 +26,26 @@ class FoldSettings:
         folds: number of folds of every split.
         seeds: of random splits by station.
         spatial_block_degrees: size of the blocks of one more split by whole blocks; None for none.
+        check: background check of the training data; a default one where None.
         progress: show a bar on a terminal.
     """
 
     folds: int
     seeds: tuple[int, ...]
     spatial_block_degrees: float | None
+    check: BackgroundCheck | None = None
     progress: bool = True
 
 
 def verify_by_folds(case: Case, method: MethodSettings, settings: FoldSettings) -> dict[str, Verification]:
     """Scores of each split, by the split in words.
 
-    The data are those that pass every test that needs no background; a background check is made inside, on the training
-    side only, so that gross departures are scored like all others.
+    What a datum says does not decide whether it is scored: data that contradict their report or the background are
+    kept from the training side only. Left out are values that are none, or beyond anything possible on Earth.
     """
-    observations = case.observations.select((case.observations.flags & ~np.int32(Flag.BACKGROUND)) == 0)
+    doubtful = np.int32(Flag.CONSISTENCY | Flag.BACKGROUND)
+    observations = case.observations.select((case.observations.flags & ~doubtful) == 0)
+    suspect = (observations.flags & np.int32(Flag.CONSISTENCY)) != 0
     problem = AssimilationProblem(
         case.background, observations.with_flags(np.zeros(len(observations))), case.operator, case.window
     )
@@ -51,18 +57,19 @@ def verify_by_folds(case: Case, method: MethodSettings, settings: FoldSettings) 
     bootstrap = BlockBootstrap(block_degrees=settings.spatial_block_degrees or 2.0)
     verified = {}
     for label, folds in progress(list(splits.items()), "splits", shown=settings.progress):
-        pairs = cross_validate(problem, folds, method_for).rename(
+        pairs = cross_validate(problem, folds, method_for, check=settings.check, suspect=suspect).rename(
             columns={"analysis": method.name, "analysis_error_std": f"{method.name}_error_std"}
         )
         verified[label] = Verification.of(pairs, set(pairs["station"]), bootstrap)
     return verified
 
 
-def mean_over_splits(verified: dict[str, Verification]) -> pd.DataFrame:
-    """RMSE of every variable and source, mean and spread over the random splits."""
-    random = [v.scores for label, v in verified.items() if "random" in label]
-    scores = pd.concat(random).groupby(["variable", "source"], sort=False)["rmse"]
-    return scores.agg(["mean", "min", "max"]).reset_index()
+def fold_summary(verified: Mapping[str, Verification]) -> str:
+    """RMSE (SI) by kind of split, variable and source as a table: mean, lowest and highest over the seeds."""
+    folds = {label: v for label, v in verified.items() if ", seed " in label}
+    rows = [v.scores.assign(split=label.rpartition(", seed ")[0]) for label, v in folds.items()]
+    grouped = pd.concat(rows).groupby(["split", "variable", "source"], sort=False)["rmse"]
+    return grouped.agg(["mean", "min", "max", "count"]).round(3).reset_index().to_string(index=False)
 
 
 def _splits(problem: AssimilationProblem, settings: FoldSettings) -> dict[str, np.ndarray]:
@@ -73,11 +80,13 @@ def _splits(problem: AssimilationProblem, settings: FoldSettings) -> dict[str, n
         )
         for seed in settings.seeds
     }
-    if settings.spatial_block_degrees:
-        latitude, longitude = (c.numpy() for c in (problem.observations.latitude, problem.observations.longitude))
-        degrees = settings.spatial_block_degrees
-        label = f"{settings.folds} folds of {degrees:g}° blocks"
-        splits[label] = block_folds(
-            latitude, longitude, block_degrees=degrees, folds=settings.folds, seed=settings.seeds[0]
+    if not settings.spatial_block_degrees:
+        return splits
+    latitude, longitude = (c.numpy() for c in (problem.observations.latitude, problem.observations.longitude))
+    degrees = settings.spatial_block_degrees
+    return splits | {
+        f"{settings.folds} folds of {degrees:g}° blocks, seed {seed}": block_folds(
+            latitude, longitude, block_degrees=degrees, folds=settings.folds, seed=seed
         )
-    return splits
+        for seed in settings.seeds
+    }

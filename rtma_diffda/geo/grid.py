@@ -116,9 +116,12 @@ class ProjectedGrid:
         return np.asarray(x), np.asarray(y)
 
     def fractional_index(self, latitude: ArrayLike, longitude: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Row and column, with fractions, of positions in degrees; 0 … ny − 1 and 0 … nx − 1 lie on the grid."""
+        """Row and column, with fractions, of positions in degrees; 0 … ny − 1 and 0 … nx − 1 lie on the grid.
+
+        Positions beyond the outermost points by rounding only (a millionth of the spacing) are put on them.
+        """
         x, y = self.project(latitude, longitude)
-        return (y - self.y0) / self.dy, (x - self.x0) / self.dx
+        return _onto_edges((y - self.y0) / self.dy, self.ny - 1), _onto_edges((x - self.x0) / self.dx, self.nx - 1)
 
     def contains(self, latitude: ArrayLike, longitude: ArrayLike) -> np.ndarray:
         """True for positions within the hull of the grid's points."""
@@ -223,6 +226,13 @@ class ReducedGaussianGrid:
     def cell_area(self) -> np.ndarray:
         bands = -np.diff(np.sin(np.deg2rad(_edges(self.row_latitudes, -90.0, 90.0, poles=True))))
         return np.repeat(2.0 * np.pi * self.radius**2 * bands / self.row_sizes, self.row_sizes)
+
+
+def _onto_edges(index: np.ndarray, last: int) -> np.ndarray:
+    """Fractional indices with those within rounding of 0 or ``last`` set there."""
+    with np.errstate(invalid="ignore"):
+        near = (np.abs(index) < 1e-6, np.abs(index - last) < 1e-6)
+    return np.select(near, (0.0, float(last)), index)
 
 
 def transformer(projection: str) -> Transformer:

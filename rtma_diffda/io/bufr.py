@@ -59,7 +59,7 @@ def _decoded(library: ModuleType, raw: RawMessage, keys: Sequence[str]) -> BufrM
         return BufrMessage(raw.number, raw.offset, failure=raw.failure)
     try:
         return _with_handle(library, raw.content, lambda handle: _message(library, handle, raw, keys))
-    except (library.CodesInternalError, ValueError, OverflowError) as error:
+    except (library.CodesInternalError, ValueError, OverflowError, MemoryError) as error:
         return BufrMessage(raw.number, raw.offset, failure=f"ecCodes cannot decode it: {error}")
 
 
@@ -67,12 +67,24 @@ def _message(library: ModuleType, handle: int, raw: RawMessage, keys: Sequence[s
     category = library.codes_get(handle, "dataCategory")
     count = library.codes_get(handle, "numberOfSubsets")
     compressed = library.codes_get(handle, "compressedData")
+    _require_replicable(library.codes_get_array(handle, "unexpandedDescriptors"))
     library.codes_set(handle, "unpack", 1)
     if count > 1 and not compressed:
         subsets = tuple(_extracted(library, handle, number, keys) for number in range(1, count + 1))
     else:
         subsets = tuple(_subsets(library, handle, count, keys))
     return BufrMessage(raw.number, raw.offset, category, subsets)
+
+
+def _require_replicable(descriptors: np.ndarray) -> None:
+    """Refuse replications (1 XX YYY) of more descriptors than follow: ecCodes reads beyond the list and crashes."""
+    for place, descriptor in enumerate(map(int, descriptors)):
+        kind, count, repeats = descriptor // 100000, descriptor // 1000 % 100, descriptor % 1000
+        needed = count + (repeats == 0)
+        if kind == 1 and (count == 0 or place + needed >= len(descriptors)):
+            raise ValueError(
+                f"descriptor {descriptor:06d} repeats {count} of the {len(descriptors) - place - 1} after it"
+            )
 
 
 def _extracted(library: ModuleType, handle: int, number: int, keys: Sequence[str]) -> Mapping[str, Value]:

@@ -97,7 +97,7 @@ def _decode(library: ModuleType, message: _Message, valid_time: np.datetime64) -
             keys["pl"] = library.codes_get_array(handle, "pl")
         library.codes_set(handle, "missingValue", _MISSING_VALUE)
         values = library.codes_get_values(handle)
-    except library.CodesInternalError as error:
+    except (library.CodesInternalError, MemoryError, ValueError) as error:  # damaged counts ask for any memory
         raise InputError(f"{message.source} cannot be decoded: {error}") from error
     finally:
         library.codes_release(handle)

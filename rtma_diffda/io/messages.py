@@ -79,7 +79,7 @@ def _end_of(content: mmap.mmap, start: int, name: bytes) -> tuple[int, str]:
     length = _stated_length(content[start : start + 16], name)
     end = start + length
     if length and end <= len(content) and content[end - 4 : end] == _END:
-        return end, ""
+        return end, "" if _sections_fill(content[start:end]) else "its sections do not fill it"
     following = content.find(name, start + 4)
     following = len(content) if following < 0 else following
     if length == 0:
@@ -99,6 +99,31 @@ def _stated_length(header: bytes, name: bytes) -> int:
         return int.from_bytes(header[8:16], "big") if len(header) == 16 else 0
     length = int.from_bytes(header[4:7], "big")
     return 0 if name == b"GRIB" and length & 0x800000 else length
+
+
+def _sections_fill(message: bytes) -> bool:
+    """Whether the sections of a message end where it ends; the decoder may crash on one where they do not."""
+    if message[:4] == b"BUFR":
+        return _bufr_end(message) == len(message) - 4
+    if message[7] != 2:
+        return True
+    try:
+        numbers = [number for number, _ in _sections(message)]
+    except InputError:
+        return False
+    return numbers[:1] == [1] and numbers[-1:] == [7] and set(numbers) <= set(range(1, 8))
+
+
+def _bufr_end(message: bytes) -> int:
+    """Where section 4 ends; −1 if a section is too short to be one."""
+    position = 8 if message[7] > 1 else 4
+    optional = message[position + (9 if message[7] == 4 else 7)] & 0x80
+    for shortest in (17, 4, 7, 4) if optional else (17, 7, 4):
+        length = int.from_bytes(message[position : position + 3], "big")
+        if length < shortest or position + length > len(message) - 4:
+            return -1
+        position += length
+    return position
 
 
 def _is_long_edition_1(header: bytes) -> bool:

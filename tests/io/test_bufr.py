@@ -45,6 +45,18 @@ def test_every_byte_is_accounted_for(tmp_path):
     assert found[2].content == good
 
 
+def test_a_replication_beyond_the_list_is_refused_before_it_crashes_the_decoder(tmp_path):
+    good = bufr_message([synop(10)])
+    damaged = bytearray(good)
+    place = good.index(bytes([0xC7, 0x50]))  # 307080 in section 3
+    damaged[place : place + 2] = bytes([0x69, 0x07])  # 141007
+    path = tmp_path / "damaged.bufr"
+    path.write_bytes(bytes(damaged) + good)
+    first, second = read_bufr_messages(path, ("airTemperature",))
+    assert "141007 repeats 41" in first.failure
+    assert second.failure == ""
+
+
 def test_absent_and_empty_files(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         list(read_bufr_messages(tmp_path / "none", ("latitude",)))

@@ -45,15 +45,14 @@ def test_exact_on_fields_linear_in_the_plane():
     assert np.allclose(found.numpy(), 280.0 + 1e-4 * px - 2e-4 * (py - 1.2e6), atol=1e-6)
 
 
-def test_grid_points_and_the_far_corner_are_exact():
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (0, -1), (-1, 0), (-1, -1), (5, 6), (0, 3), (4, -1)])
+def test_grid_points_are_exact_on_the_edges_too(row, column):
     grid = LAYOUT.grid
-    corner = random_table(LAYOUT, 1).assign(latitude=grid.latitude()[-1, -1], longitude=grid.longitude()[-1, -1])
-    x, y = grid.project(corner["latitude"].to_numpy(), corner["longitude"].to_numpy())
-    assert abs(x[0] - grid.x[-1]) < 1e-6 and abs(y[0] - grid.y[-1]) < 1e-6
-    nudged = corner.assign(latitude=corner["latitude"] - 1e-9, longitude=corner["longitude"] - 1e-9)
+    place = {"latitude": grid.latitude()[row, column], "longitude": grid.longitude()[row, column]}
     state = random_state(LAYOUT)
-    found = FLAT(state.values, Observations.from_table(nudged, LAYOUT))
-    assert torch.isclose(found[0, 0], state.values[0, 0, -1, -1], atol=1e-6)
+    found = FLAT(state.values, Observations.from_table(random_table(LAYOUT, 1).assign(**place), LAYOUT))
+    assert grid.contains(**place)
+    assert torch.isclose(found[0, 0], state.values[0, 0, row, column], atol=1e-5)
 
 
 def _one(variable: str, elevation: float) -> Observations:
