@@ -8,6 +8,7 @@ out: over Europe they gained 0.02 K at withheld stations and carried increments 
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -51,9 +52,32 @@ def spare_background_error(name: str, grid: ProjectedGrid) -> BackgroundError:
     return BackgroundError(std, 0.5 * _length(grid), 500.0, function="soar")
 
 
-def starts_for(names: Iterable[str], grid: ProjectedGrid) -> dict[str, tuple[BackgroundError, ...]]:
-    """Starts of the tuning by variable: the default and the classical form; leave-one-out chooses between them."""
-    return {name: (default_background_error(name, grid), spare_background_error(name, grid)) for name in names}
+def drifting_background_error(name: str, grid: ProjectedGrid) -> BackgroundError:
+    """The default with errors that are linear in height (a background of smoother terrain has them), or common to all.
+
+    Only for grids of known terrain: far from any station a made-up height would be turned into a large increment.
+    """
+    error = default_background_error(name, grid)
+    if name in {"sp", "msl"}:
+        return replace(error, function="exponential", height_drift_std=3e-4 * float(error.std))
+    return replace(error, height_drift_std=1e-3 * float(error.std))
+
+
+def starts_for(
+    names: Iterable[str], grid: ProjectedGrid, *, terrain_known: bool = False
+) -> dict[str, tuple[BackgroundError, ...]]:
+    """Starts of the tuning by variable, between which leave-one-out chooses.
+
+    The default, the classical form and, where the grid's terrain is known, the default with an error in height.
+    """
+    forms = [default_background_error, spare_background_error]
+    return {
+        name: tuple(
+            form(name, grid)
+            for form in [*forms, *([drifting_background_error] if terrain_known and name in _HEIGHT_TREND else [])]
+        )
+        for name in names
+    }
 
 
 def _structure(name: str, grid: ProjectedGrid) -> BackgroundError:

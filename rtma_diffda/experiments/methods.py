@@ -73,14 +73,15 @@ def build_method(
         static: terrain and land of the grid; where no terrain is known, grid points take their height from the
             stations around them.
     """
-    return BUILDERS[settings.name](settings, problems, _with_terrain(static, problems))
+    return BUILDERS[settings.name](settings, problems, static)
 
 
 def _optimal_interpolation(
     settings: MethodSettings, problems: Sequence[AssimilationProblem], static: StaticFields
 ) -> BuiltMethod:
     layout = problems[0].background.layout
-    starts = starts_for(_well_observed(problems), layout.grid)
+    starts = starts_for(_well_observed(problems), layout.grid, terrain_known=static.orography is not None)
+    static = _with_terrain(static, problems)
     tuned = tune_problems(problems, static, starts, TuningSettings(criterion=settings.criterion))
     errors = default_background_errors(layout) | {name: found.background_error for name, found in tuned.items()}
     method = OptimalInterpolation(static, errors, _factors(tuned))
@@ -91,7 +92,7 @@ def _observation_interpolation(
     settings: MethodSettings, problems: Sequence[AssimilationProblem], static: StaticFields
 ) -> BuiltMethod:
     layout = problems[0].background.layout
-    structures = default_structures(layout)
+    structures, static = default_structures(layout), _with_terrain(static, problems)
     starts = {name: (structures[name],) for name in _well_observed(problems)}
     tuned = tune_structures(problems, static, starts, TuningSettings(criterion=settings.criterion))
     structures = structures | {name: found.background_error for name, found in tuned.items()}

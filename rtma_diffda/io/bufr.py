@@ -67,7 +67,7 @@ def _message(library: ModuleType, handle: int, raw: RawMessage, keys: Sequence[s
     category = library.codes_get(handle, "dataCategory")
     count = library.codes_get(handle, "numberOfSubsets")
     compressed = library.codes_get(handle, "compressedData")
-    _require_replicable(library.codes_get_array(handle, "unexpandedDescriptors"))
+    _require_decodable(library.codes_get_array(handle, "unexpandedDescriptors"))
     library.codes_set(handle, "unpack", 1)
     if count > 1 and not compressed:
         subsets = tuple(_extracted(library, handle, number, keys) for number in range(1, count + 1))
@@ -76,8 +76,12 @@ def _message(library: ModuleType, handle: int, raw: RawMessage, keys: Sequence[s
     return BufrMessage(raw.number, raw.offset, category, subsets)
 
 
-def _require_replicable(descriptors: np.ndarray) -> None:
-    """Refuse replications (1 XX YYY) of more descriptors than follow: ecCodes reads beyond the list and crashes."""
+def _require_decodable(descriptors: np.ndarray) -> None:
+    """Refuse what crashes ecCodes: replications (1 XX YYY) of more descriptors than follow, and the use of a bitmap
+    (2 37 000) that none has defined (2 36 000)."""
+    odd = [d for d in descriptors if 237000 < d < 238000 and d != 237255]
+    if odd or (237000 in descriptors and 236000 not in descriptors):
+        raise ValueError("an operator uses a bitmap that none has defined")
     for place, descriptor in enumerate(map(int, descriptors)):
         kind, count, repeats = descriptor // 100000, descriptor // 1000 % 100, descriptor % 1000
         needed = count + (repeats == 0)
