@@ -26,13 +26,13 @@ _HEADER_BYTES = 4096  # a bulletin heading may precede the first BUFR message
 
 
 def read_observations(
-    paths: str | Path | Sequence[str | Path], *, reference_time: np.datetime64, stations: StationTable | None
+    paths: str | Path | Sequence[str | Path], *, reference_time: np.datetime64 | None, stations: StationTable | None
 ) -> IngestResult:
     """Read files of reports; a directory is read file by file, leaving out hidden and gridded files.
 
     Args:
         paths: files and directories.
-        reference_time: near which the reports were made; resolves the day of month in METAR text.
+        reference_time: near which the reports were made; METAR text, which states no month, cannot do without.
         stations: positions for METAR text and for tables without.
 
     Returns:
@@ -50,7 +50,7 @@ def read_observations(
     return combined
 
 
-def read_file(path: Path, *, reference_time: np.datetime64, stations: StationTable | None) -> IngestResult:
+def read_file(path: Path, *, reference_time: np.datetime64 | None, stations: StationTable | None) -> IngestResult:
     """Read one file of reports by its content.
 
     Raises:
@@ -69,6 +69,8 @@ def read_file(path: Path, *, reference_time: np.datetime64, stations: StationTab
         return read_table(path, stations=stations)
     if stations is None:
         raise InputError(f"{path} looks like METAR text, which needs a station table for its positions")
+    if reference_time is None:
+        raise InputError(f"{path} looks like METAR text, which states no month: say about when it was made (time=…)")
     return read_metar(path, stations=stations, reference_time=reference_time)
 
 
@@ -86,7 +88,7 @@ def _files(paths: str | Path | Sequence[str | Path]) -> Iterable[Path]:
         yield from reports
 
 
-def _read_or_reject(path: Path, reference_time: np.datetime64, stations: StationTable | None) -> IngestResult:
+def _read_or_reject(path: Path, reference_time: np.datetime64 | None, stations: StationTable | None) -> IngestResult:
     try:
         return read_file(path, reference_time=reference_time, stations=stations)
     except InputError as error:

@@ -1,0 +1,56 @@
+"""Every configuration file becomes settings, and every experiment names files, regions and methods that exist."""
+
+import pytest
+
+from rtma_diffda.cli.configuration import compose_settings
+from rtma_diffda.experiments.analyse import AnalyseSettings
+from rtma_diffda.experiments.demo import DemoSettings
+from rtma_diffda.experiments.ingest import IngestSettings
+from rtma_diffda.experiments.methods import BUILDERS
+from rtma_diffda.geo.region import load_region
+from rtma_diffda.resources import resource_directory
+
+GIVEN = ["region=demo", "time=2026-01-01T00:15", "background=b.nc", "observations=[a.txt,c.csv]"]
+
+
+def names_in(group: str) -> list[str]:
+    return sorted(path.stem for path in (resource_directory("conf") / group).glob("*.yaml"))
+
+
+def settings_of(overrides: list[str]) -> AnalyseSettings:
+    composed = compose_settings("analyse", overrides)
+    composed.pop("log")
+    return AnalyseSettings.from_mapping(composed)
+
+
+@pytest.mark.parametrize("name", names_in("experiment"))
+def test_every_experiment_becomes_settings(name):
+    settings = settings_of([f"experiment={name}", "data=somewhere"])
+    assert load_region(settings.region).name == settings.region
+    assert settings.background.startswith("somewhere/") and settings.observations[0].startswith("somewhere/")
+
+
+@pytest.mark.parametrize("name", names_in("method"))
+def test_every_method_is_registered(name):
+    assert settings_of([*GIVEN, f"method={name}"]).method.name == name
+    assert name in BUILDERS
+
+
+def test_every_registered_method_has_a_file():
+    assert sorted(BUILDERS) == names_in("method")
+
+
+def test_defaults_of_files_and_dataclasses_agree():
+    composed = compose_settings("demo", [])
+    composed.pop("log")
+    assert DemoSettings.from_mapping(composed) == DemoSettings()
+    from_file = settings_of(GIVEN)
+    plain = AnalyseSettings(from_file.region, from_file.time, from_file.background, from_file.observations)
+    for name in ("method", "quality_control", "verification", "window_minutes", "seed", "overwrite", "stations"):
+        assert getattr(from_file, name) == getattr(plain, name), name
+
+
+def test_ingest_takes_one_file_or_several():
+    composed = compose_settings("ingest", ["observations=[a.txt,b.txt]", "time=2026-01-01T00:00"])
+    composed.pop("log")
+    assert IngestSettings.from_mapping(composed).observations == ("a.txt", "b.txt")
