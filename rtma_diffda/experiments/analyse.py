@@ -123,9 +123,7 @@ def run_analysis(settings: AnalyseSettings) -> RunSummary:
     Raises:
         UsageError, InputError: wrong settings, or input missing or rejected; nothing is stored then.
     """
-    region = load_region(settings.region)
-    layout = Layout.of(region.grid, settings.variables or region.variables)
-    case, ingest = _prepare(settings, region, layout)
+    case, ingest = prepare_case(settings)
     built = build_method(settings.method, [case.problem()], case.static)
     analysis = built.method.analyse(case.problem(), generator=seeded(settings.seed, settings.time))
     analysis = _with_gaps(analysis, case)
@@ -133,7 +131,10 @@ def run_analysis(settings: AnalyseSettings) -> RunSummary:
     product = publisher.publish(case, analysis, {"method": built.name, "method_settings": built.description})
     files = {"archive": publisher.archive.root, "netcdf": publisher.write_netcdf(product)}
     files |= _maps(case, analysis, publisher.directory / "maps")
-    text = [f"{region.title}, {format_time(settings.time)}: {built.name}", *account_in_words(ingest, case.table)[:3]]
+    text = [
+        f"{case.region.title}, {format_time(settings.time)}: {built.name}",
+        *account_in_words(ingest, case.table)[:3],
+    ]
     text += ["", observation_account(case.table).to_string(index=False), "", built.description]
     verified = _verify(settings, case, built, analysis)
     for label, verification in verified.items():
@@ -147,7 +148,14 @@ def run_analysis(settings: AnalyseSettings) -> RunSummary:
     return RunSummary("\n".join(text), files, analysis.degraded)
 
 
-def _prepare(settings: AnalyseSettings, region: Region, layout: Layout) -> tuple[Case, IngestResult]:
+def prepare_case(settings: AnalyseSettings) -> tuple[Case, IngestResult]:
+    """Read everything that the settings name: the case, and the account of the reports.
+
+    Raises:
+        UsageError, InputError: wrong settings, or input missing or rejected.
+    """
+    region = load_region(settings.region)
+    layout = Layout.of(region.grid, settings.variables or region.variables)
     static = load_static_fields(region)
     background = load_background(
         settings.background, layout=layout, static=static, valid_time=settings.time, region=region.name

@@ -1,13 +1,14 @@
 """GRIB, editions 1 and 2, through ecCodes: the near-surface fields of a file on its own grid.
 
 Read message by message: one that is damaged, or on a grid not read here, is logged with a sentence and left out.
+ecCodes works in a process of its own (``io.isolated``), because it crashes on some damaged messages.
 """
 
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from rtma_diffda.errors import InputError
 from rtma_diffda.geo.grib_grids import GRID_KEYS, grid_from_grib, to_grid_order
 from rtma_diffda.io.eccodes_library import load_eccodes
 from rtma_diffda.io.grib_names import NAME_KEYS, member_of, variable_of
+from rtma_diffda.io.isolated import Isolation
+from rtma_diffda.io.isolated_grib import decode_grib, field_from, read_grib_keys
 from rtma_diffda.io.messages import single_fields, split_messages
 from rtma_diffda.io.source_field import FieldReference, SourceField
 from rtma_diffda.io.units import to_si
@@ -28,12 +31,6 @@ _YEARS = (1850, 2150)
 _UNITS = {0: 60, 1: 3600, 2: 86400, 10: 10800, 11: 21600, 12: 43200, 13: 1, 254: 1}
 """Seconds of the units of steps (code table 4.4; 254 is edition 1's second). Months and years have no fixed length."""
 _LONGEST = 10 * 366 * 86400  # s; a longer forecast is a damaged message
-_AS_NUMBERS = {
-    "typeOfFirstFixedSurface",
-    "typeOfSecondFixedSurface",
-    "endStep",
-}  # else ecCodes answers with abbreviations
-_MISSING_VALUE = 9.999e20  # far outside physics, so that it cannot be a value
 _WIND_COMPONENTS = {"u10m", "v10m"}
 
 
@@ -53,56 +50,45 @@ def grib_fields(path: Path) -> Iterator[FieldReference]:
     Raises:
         InputError: the file or ecCodes is not there.
     """
-    library = load_eccodes("GRIB files")
+    load_eccodes("GRIB files")  # once here, so that its absence is told of the file and not of every message
+    isolation = Isolation()
     for raw in split_messages(path, b"GRIB"):
         where = f"{path}, message {raw.number}"
         if raw.failure:
             logger.warning("%s at byte %d is left out: %s", where, raw.offset, raw.failure)
             continue
         try:
-            messages = [_identify(library, content, where) for content in single_fields(raw.content)]
-            yield from (_reference(library, message) for message in messages if message)
-        except (InputError, library.CodesInternalError, KeyError, ValueError) as error:
+            messages = [_identify(isolation, content, where) for content in single_fields(raw.content)]
+            yield from (_reference(isolation, message) for message in messages if message)
+        except (InputError, KeyError, ValueError) as error:
             logger.warning("%s at byte %d is left out: %s", where, raw.offset, error)
 
 
-def _identify(library: ModuleType, content: bytes, where: str) -> _Message | None:
-    handle = library.codes_new_from_message(content)
-    try:
-        keys = _keys(library, handle, (*NAME_KEYS, *_TIME_KEYS))
-    finally:
-        library.codes_release(handle)
+def _identify(isolation: Isolation, content: bytes, where: str) -> _Message | None:
+    keys = json.loads(isolation.decode(read_grib_keys, content, (*NAME_KEYS, *_TIME_KEYS)))
     found = variable_of(keys)
     return _Message(content, found, keys, f"{where} ({keys.get('shortName')})") if found else None
 
 
-def _reference(library: ModuleType, message: _Message) -> FieldReference:
+def _reference(isolation: Isolation, message: _Message) -> FieldReference:
     initial_time = _initial_time(message.keys)
     valid_time = initial_time + _lead_time(message.keys)
     return FieldReference(
         variable=message.variable.name,
         valid_time=valid_time,
         source=message.source,
-        load=lambda: _decode(library, message, valid_time),
+        load=lambda: _decode(isolation, message, valid_time),
         initial_time=initial_time,
         member=member_of(message.keys),
     )
 
 
-def _decode(library: ModuleType, message: _Message, valid_time: np.datetime64) -> SourceField:
-    handle = library.codes_new_from_message(message.content)
+def _decode(isolation: Isolation, message: _Message, valid_time: np.datetime64) -> SourceField:
     try:
-        keys = _keys(library, handle, GRID_KEYS)
-        if keys.get("gridType") == "reduced_gg":
-            keys["pl"] = library.codes_get_array(handle, "pl")
-        library.codes_set(handle, "missingValue", _MISSING_VALUE)
-        values = library.codes_get_values(handle)
-    except (library.CodesInternalError, MemoryError, ValueError) as error:  # damaged counts ask for any memory
+        keys, values = field_from(isolation.decode(decode_grib, message.content, GRID_KEYS))
+    except InputError as error:
         raise InputError(f"{message.source} cannot be decoded: {error}") from error
-    finally:
-        library.codes_release(handle)
     grid = grid_from_grib(keys)
-    values = np.where(values == _MISSING_VALUE, np.nan, values)
     ordered = np.ascontiguousarray(to_grid_order(values, keys))
     name, key = message.variable.name, message.keys
     return SourceField(
@@ -120,16 +106,6 @@ def _decode(library: ModuleType, message: _Message, valid_time: np.datetime64) -
 def _along_axes(keys: Mapping[str, Any]) -> bool:
     """Whether wind components follow the axes of a projected grid; on latitudes and longitudes both mean the same."""
     return bool(keys.get("uvRelativeToGrid", 0)) and keys["gridType"] not in ("regular_ll", "regular_gg", "reduced_gg")
-
-
-def _keys(library: ModuleType, handle: int, names: tuple[str, ...]) -> dict[str, Any]:
-    found = {}
-    for name in names:
-        try:
-            found[name] = library.codes_get(handle, name, ktype=int if name in _AS_NUMBERS else None)
-        except library.CodesInternalError:
-            continue
-    return found
 
 
 def _initial_time(keys: Mapping[str, Any]) -> np.datetime64:
