@@ -19,8 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rtma_diffda.errors import InputError
-from rtma_diffda.io.isolated_frames import read_frame, write_frame
-from rtma_diffda.io.isolated_worker import DONE, READY
+from rtma_diffda.io.isolated_frames import DONE, READY, read_frame, write_frame
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +154,6 @@ class _Child:
 
     def _exchange(self, send: Callable[[], None]) -> bytes | None:
         """Send and wait for the answer; whatever comes in between, an interrupt too, ends the process."""
-        answer = None
         try:
             send()
             answer = read_frame(self._process.stdout)

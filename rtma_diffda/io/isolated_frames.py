@@ -6,6 +6,10 @@ Bytes and JSON only, never pickle: a process that damaged data have upset must n
 from typing import BinaryIO
 
 _PREFIX = 8  # bytes of the length, the most significant first
+DONE, FAILED = b"+", b"-"
+"""The first byte of an answer: a result follows, or a sentence."""
+READY = b"ready"
+"""What the process says of itself before it takes requests."""
 LONGEST = 1 << 34
 """Bytes; a longer frame is no frame but nonsense from a process whose memory is damaged."""
 

@@ -16,11 +16,7 @@ from importlib import import_module
 from typing import BinaryIO
 
 from rtma_diffda.errors import InputError
-from rtma_diffda.io.isolated_frames import read_frame, write_frame
-
-DONE, FAILED = b"+", b"-"
-READY = b"ready"
-"""What the process says of itself before it takes requests."""
+from rtma_diffda.io.isolated_frames import DONE, FAILED, READY, read_frame, write_frame
 
 
 def main() -> None:
