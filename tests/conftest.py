@@ -1,5 +1,6 @@
 """Shared fixtures. The package is imported first, so that pyproj opens its database before ecCodes may be loaded."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -15,3 +16,13 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs the reference data directory ../shared, which is not here")
     return SHARED
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was():
+    """The command line configures the package's logger; what one test sets must not reach the next."""
+    logger = logging.getLogger("rtma_diffda")
+    handlers, level = list(logger.handlers), logger.level
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)

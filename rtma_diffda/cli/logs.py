@@ -41,4 +41,3 @@ def configure_logging(*, level: str, form: str) -> None:
     logger = logging.getLogger("rtma_diffda")
     logger.handlers[:] = [handler]
     logger.setLevel(level.upper())
-    logger.propagate = False
