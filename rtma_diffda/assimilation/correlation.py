@@ -1,6 +1,6 @@
 """The background-error covariance B(a, b) between two places, for one variable.
 
-    B(a, b) = s² φ(r) λ(a, b) + m² + h² z_a z_b + g² x_a x_b,
+    B(a, b) = λ(a, b) (s² φ(r) + m² + h² z_a z_b + g² x_a x_b),
 
     r² = ‖D⁻¹ Q (p_a − p_b)‖² + ((z_a − z_b) / L_z)² + ((x_a − x_b) / L_x)²
 
@@ -136,11 +136,12 @@ def covariance(error: BackgroundError, a: Places, b: Places) -> Tensor:
     """B between the places of ``a`` and of ``b``: (n_a, n_b)."""
     squared = _squared_distances(_scaled(error, a), _scaled(error, b))
     result = error.std**2 * CORRELATION_FUNCTIONS[error.function](squared)
+    drift_a, drift_b = _drift(error, a), _drift(error, b)
+    result = result if drift_a is None else result + drift_a @ drift_b.T
     if not _is_number(error.land_sea_factor, 1.0):
         factor = torch.as_tensor(error.land_sea_factor, dtype=result.dtype, device=result.device)
         result = torch.where(a.land[:, None] == b.land[None, :], result, factor * result)
-    drift_a, drift_b = _drift(error, a), _drift(error, b)
-    return result if drift_a is None else result + drift_a @ drift_b.T
+    return result
 
 
 def variance(error: BackgroundError, places: Places) -> Tensor:

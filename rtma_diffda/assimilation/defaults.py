@@ -25,6 +25,8 @@ _WEATHER_STD = {"t2m": 5.0, "d2m": 5.0, "u10m": 4.0, "v10m": 4.0, "sp": 800.0, "
 """SI: standard deviation of the field itself over a region, about its mean and its trend with height."""
 _HEIGHT_TREND = {"t2m": 6.5e-3, "d2m": 3e-3, "sp": 12.0}
 """SI per metre: size of a field's trend with height."""
+_LAPSE_ERROR = {"t2m": 3e-3, "d2m": 2e-3}
+"""SI per metre: error of a background's trend with height where its terrain is much smoother than the true one."""
 _LONGEST, _SHORTEST = 600e3, 20e3
 
 
@@ -60,7 +62,7 @@ def drifting_background_error(name: str, grid: ProjectedGrid) -> BackgroundError
     error = default_background_error(name, grid)
     if name in {"sp", "msl"}:
         return replace(error, function="exponential", height_drift_std=3e-4 * float(error.std))
-    return replace(error, height_drift_std=1e-3 * float(error.std))
+    return replace(error, bias_std=0.5 * float(error.std), height_drift_std=_LAPSE_ERROR.get(name, 0.0))
 
 
 def starts_for(
@@ -72,10 +74,7 @@ def starts_for(
     """
     forms = [default_background_error, spare_background_error]
     return {
-        name: tuple(
-            form(name, grid)
-            for form in [*forms, *([drifting_background_error] if terrain_known and name in _HEIGHT_TREND else [])]
-        )
+        name: tuple(form(name, grid) for form in [*forms, *([drifting_background_error] if terrain_known else [])])
         for name in names
     }
 

@@ -61,7 +61,7 @@ class Surroundings:
             InputError: a datum lies outside the grid.
         """
         background = self.problem.background
-        x, y = background.layout.grid.project(data.latitude.numpy(), data.longitude.numpy())
+        x, y = background.layout.grid.project(data.latitude.cpu().numpy(), data.longitude.cpu().numpy())
         position = torch.from_numpy(np.stack([x, y], axis=1))
         equivalents = self.problem.operator(background.values.double(), data)
         height, land = self._height_and_surface(data)

@@ -4,7 +4,9 @@ The configuration is composed here (not by ``hydra.main``), so that a bad overri
 below this package ever sees a ``DictConfig``. No resolver is registered: a configuration is data, never code.
 """
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -56,12 +58,24 @@ def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
 
 
 def _compose(name: str, overrides: Sequence[str]) -> DictConfig:
-    directory = str(resource_directory("conf").resolve())
+    directory = resource_directory("conf").resolve()
     try:
-        with initialize_config_dir(directory, version_base="1.3"):
+        with initialize_config_dir(str(directory), version_base="1.3"):
             return compose(name, overrides=list(overrides))
     except (HydraException, OmegaConfBaseException) as error:
-        raise UsageError(f"configuration '{name}': {_first_line(error)}") from error
+        raise UsageError(f"configuration '{name}': {_in_a_sentence(error, directory, name)}") from error
+
+
+def _in_a_sentence(error: Exception, directory: Path, name: str) -> str:
+    """What Hydra says, with the options or keys that there are; its advice to append keys does not hold here."""
+    text = _first_line(error)
+    if group := re.search(r"Could not find '(\w+)/([^']*)'", text):
+        options = sorted(path.stem for path in (directory / group[1]).glob("*.yaml"))
+        return f"{group[1]}={group[2]} is unknown; {group[1]} may be {', '.join(options)}"
+    if key := re.search(r"(?:Could not override|Key) '([\w.]+)'", text):
+        known = re.findall(r"^(\w+):", (directory / f"{name}.yaml").read_text(encoding="utf-8"), flags=re.MULTILINE)
+        return f"{key[1]} is unknown; known are {', '.join(k for k in known if k != 'defaults')} (see --help)"
+    return text
 
 
 def _not_given(values: dict[str, Any], prefix: str = "") -> list[str]:

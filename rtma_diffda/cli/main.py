@@ -41,22 +41,25 @@ class Call:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    return _attempt(lambda: _run(arguments))
-
-
-def _attempt(action: Callable[[], int]) -> int:
-    """The exit status of an action, with its failure told in a sentence."""
     try:
-        return action()
-    except RtmaDiffdaError as error:
-        print(f"rtma-diffda: {error}", file=sys.stderr)
-        return error.exit_status
+        return _attempt(lambda: _run(arguments))
     except KeyboardInterrupt:
         print("rtma-diffda: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output, such as head, has gone
         sys.stderr.close()
         return 0
+
+
+def _attempt(action: Callable[[], int]) -> int:
+    """The exit status of an action, with its failure told in a sentence; an interrupt ends all jobs of a sweep."""
+    try:
+        return action()
+    except RtmaDiffdaError as error:
+        print(f"rtma-diffda: {error}", file=sys.stderr)
+        return error.exit_status
+    except BrokenPipeError:
+        raise
     except Exception:
         _log.exception("unexpected error; please report it with this traceback")
         return 1

@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rtma_diffda.errors import InputError
-from rtma_diffda.experiments.case import Case, CaseSources, seeded
+from rtma_diffda.errors import InputError, UsageError
+from rtma_diffda.experiments.case import Case, CaseSources, limited, seeded
 from rtma_diffda.experiments.fold_verification import FoldSettings, fold_summary, verify_by_folds
-from rtma_diffda.experiments.ingest import account_in_words, time_in_names
+from rtma_diffda.experiments.ingest import account_in_words
 from rtma_diffda.experiments.methods import BuiltMethod, MethodSettings, build_method
 from rtma_diffda.experiments.publication import Publisher
 from rtma_diffda.experiments.reporting import RunSummary, Verification, draw_analysis, page, withheld_pairs
-from rtma_diffda.experiments.settings import as_paths, as_time, require_between, settings_from
+from rtma_diffda.experiments.settings import as_texts, as_time, require_between, require_texts, settings_from
 from rtma_diffda.fields.layout import Layout
 from rtma_diffda.geo.region import Region, load_region
 from rtma_diffda.interfaces import Analysis
+from rtma_diffda.io.atomic import explain_failures
 from rtma_diffda.io.background import load_background
 from rtma_diffda.io.static_fields import load_static_fields
 from rtma_diffda.io.tables import write_table
@@ -44,10 +45,15 @@ class ControlSettings:
     background_limit: float | None = 5.0
     reject: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.background_limit is not None:
+            require_between("quality_control.background_limit", self.background_limit, 0.1, 1000.0)
+        require_texts("quality_control.reject", self.reject)
+
     def build(self) -> QualityControl:
         """The quality control of these settings."""
-        check = None if self.background_limit is None else BackgroundCheck(limit=float(self.background_limit))
-        return QualityControl(background_check=check, reject=tuple(map(str, self.reject)))
+        check = None if self.background_limit is None else BackgroundCheck(limit=self.background_limit)
+        return QualityControl(background_check=check, reject=self.reject)
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,12 @@ class VerificationSettings:
         require_between("verification.withheld_fraction", self.withheld_fraction, 0.0, 0.9)
         require_between("verification.block_degrees", self.block_degrees, 0.01, 30.0)
         require_between("verification.folds", self.folds, 0, 1000)
+        if not isinstance(self.seeds, tuple) or not self.seeds:
+            raise UsageError(f"verification.seeds is {self.seeds!r}; it must be a list of numbers, such as [1,2]")
+        for seed in self.seeds:
+            require_between("verification.seeds", seed, 0, 2**63 - 1)
+        if self.spatial_block_degrees is not None:
+            require_between("verification.spatial_block_degrees", self.spatial_block_degrees, 0.01, 30.0)
 
 
 @dataclass(frozen=True)
@@ -98,13 +110,17 @@ class AnalyseSettings:
         slot_index(self.time)
         require_between("window_minutes", self.window_minutes, 0.0, 720.0)
         require_between("seed", self.seed, 0, 2**63 - 1)
+        if self.variables is not None:
+            require_texts("variables", self.variables)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> "AnalyseSettings":
         """Settings from a composed configuration."""
         given = {key: value for key, value in values.items() if key != "experiment"}
-        given["observations"] = as_paths(given["observations"], "observations")
+        given["observations"] = as_texts(given["observations"], "observations")
         given["time"] = as_time(given["time"])
+        if given.get("variables") is not None:
+            given["variables"] = as_texts(given["variables"], "variables")
         return settings_from(cls, given)
 
     @property
@@ -123,29 +139,78 @@ def run_analysis(settings: AnalyseSettings) -> RunSummary:
     Raises:
         UsageError, InputError: wrong settings, or input missing or rejected; nothing is stored then.
     """
+    region = load_region(settings.region)
+    publisher = _publisher(settings, region)
+    if publisher is not None and publisher.keeps(settings.time):
+        kept = f"{publisher.archive.root} has an analysis of {format_time(settings.time)} and keeps it"
+        return RunSummary(f"{kept}; nothing was done. overwrite=true replaces it", {"archive": publisher.archive.root})
+    made = _make(settings)
+    publisher = publisher or _new_publisher(settings, region)
+    settled = {"method": made.built.name, "method_settings": made.built.description}
+    product = publisher.publish(made.case, made.analysis, settled)
+    files = {"archive": publisher.archive.root, "netcdf": publisher.write_netcdf(product)}
+    files |= _maps(made, publisher.directory / "maps")
+    verified = _verify(settings, made)
+    files |= {
+        f"pairs, {label}": _store_pairs(publisher.directory, label, verification.pairs)
+        for label, verification in verified.items()
+    }
+    if verified:
+        files["report"] = _page(settings, made, verified=verified, files=files)
+    return RunSummary(_text(settings, made, verified=verified, files=files), files, made.analysis.degraded)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """An analysis with what it was made from."""
+
+    case: Case
+    ingest: IngestResult
+    built: BuiltMethod
+    analysis: Analysis
+
+
+def _make(settings: AnalyseSettings) -> _Made:
     case, ingest = prepare_case(settings)
     built = build_method(settings.method, [case.problem()], case.static)
     analysis = built.method.analyse(case.problem(), generator=seeded(settings.seed, settings.time))
-    analysis = _with_gaps(analysis, case)
-    publisher = Publisher.at(settings.output, case, overwrite=settings.overwrite)
-    product = publisher.publish(case, analysis, {"method": built.name, "method_settings": built.description})
-    files = {"archive": publisher.archive.root, "netcdf": publisher.write_netcdf(product)}
-    files |= _maps(case, analysis, publisher.directory / "maps")
-    text = [
-        f"{case.region.title}, {format_time(settings.time)}: {built.name}",
-        *account_in_words(ingest, case.table)[:3],
+    return _Made(case, ingest, built, limited(_with_gaps(analysis, case)))
+
+
+def _text(
+    settings: AnalyseSettings, made: _Made, *, verified: Mapping[str, Verification], files: Mapping[str, Path]
+) -> str:
+    """What the terminal shows."""
+    lines = [
+        f"{made.case.region.title}, {format_time(settings.time)}: {made.built.name}",
+        *account_in_words(made.ingest, made.case.table)[:3],
+        "",
+        observation_account(made.case.table).to_string(index=False),
+        "",
+        made.built.description,
     ]
-    text += ["", observation_account(case.table).to_string(index=False), "", built.description]
-    verified = _verify(settings, case, built, analysis)
     for label, verification in verified.items():
-        text += ["", f"{label}:", format_table(verification.scores)]
-        files[f"pairs, {label}"] = _store_pairs(publisher.directory, label, verification.pairs)
+        lines += ["", f"{label}:", format_table(verification.scores)]
     if settings.verification.folds:
-        text += ["", "RMSE (SI) over the splits:", fold_summary(verified)]
-    if verified:
-        files["report"] = _page(settings, case, built, verified, files)
-    text += ["", *(f"{what}: {path}" for what, path in files.items())]
-    return RunSummary("\n".join(text), files, analysis.degraded)
+        lines += ["", "RMSE (SI) over the splits:", fold_summary(verified)]
+    return "\n".join([*lines, "", *(f"{what}: {path}" for what, path in files.items())])
+
+
+def _publisher(settings: AnalyseSettings, region: Region) -> Publisher | None:
+    """The publisher into an archive that is there already, checked before any work is done; None where there is none.
+
+    A new archive is only made once there is something to put into it; that its place can be written is checked now.
+    """
+    output = Path(settings.output)
+    with explain_failures(f"output directory {output}"):
+        output.mkdir(parents=True, exist_ok=True)
+    return _new_publisher(settings, region) if (output / "archive").exists() else None
+
+
+def _new_publisher(settings: AnalyseSettings, region: Region) -> Publisher:
+    layout = Layout.of(region.grid, settings.variables or region.variables)
+    static = load_static_fields(region)
+    return Publisher.at(settings.output, region, layout=layout, static=static, overwrite=settings.overwrite)
 
 
 def prepare_case(settings: AnalyseSettings) -> tuple[Case, IngestResult]:
@@ -162,7 +227,7 @@ def prepare_case(settings: AnalyseSettings) -> tuple[Case, IngestResult]:
     )
     ingest = read_observations(
         settings.observations,
-        reference_time=settings.time if settings.time is not None else time_in_names(settings.observations),
+        reference_time=settings.time,
         stations=load_stations(settings.stations),
     )
     withheld = _withheld(settings, ingest.table, region)
@@ -214,26 +279,27 @@ def _with_gaps(analysis: Analysis, case: Case) -> Analysis:
     )
 
 
-def _maps(case: Case, analysis: Analysis, directory: Path) -> dict[str, Path]:
-    label = compact_time(case.window.analysis_time)
-    return {f"map of {name}": path for name, path in draw_analysis(analysis, case, directory, label=label).items()}
+def _maps(made: _Made, directory: Path) -> dict[str, Path]:
+    label = compact_time(made.case.window.analysis_time)
+    drawn = draw_analysis(made.analysis, made.case, directory, label=label)
+    return {f"map of {name}": path for name, path in drawn.items()}
 
 
-def _verify(settings: AnalyseSettings, case: Case, built: BuiltMethod, analysis: Analysis) -> dict[str, Verification]:
+def _verify(settings: AnalyseSettings, made: _Made) -> dict[str, Verification]:
     """Scores by what they were made of: withheld stations, random folds, folds of whole blocks."""
     wanted = settings.verification
     verified = {}
-    withheld = case.observations.withheld()
+    withheld = made.case.observations.withheld()
     if len(withheld):
-        pairs = withheld_pairs(case, {built.name: analysis})
+        pairs = withheld_pairs(made.case, {made.built.name: made.analysis})
         bootstrap = BlockBootstrap(block_degrees=wanted.block_degrees)
         verified["withheld stations"] = Verification.of(pairs, set(withheld.station), bootstrap)
     if wanted.folds:
         check = settings.quality_control.build().background_check
         folds = FoldSettings(
-            wanted.folds, tuple(wanted.seeds), wanted.spatial_block_degrees, check, progress=settings.progress
+            wanted.folds, wanted.seeds, wanted.spatial_block_degrees, check, progress=settings.progress
         )
-        verified |= verify_by_folds(case, settings.method, folds)
+        verified |= verify_by_folds(made.case, settings.method, folds)
     return verified
 
 
@@ -245,19 +311,18 @@ def _store_pairs(directory: Path, label: str, pairs: pd.DataFrame) -> Path:
 
 
 def _page(
-    settings: AnalyseSettings,
-    case: Case,
-    built: BuiltMethod,
-    verified: Mapping[str, Verification],
-    files: Mapping[str, Path],
+    settings: AnalyseSettings, made: _Made, *, verified: Mapping[str, Verification], files: Mapping[str, Path]
 ) -> Path:
     label, headline = next(iter(verified.items()))
+    provenance = {"method": made.built.name, "method settings": made.built.description, **made.case.provenance}
     return page(
         Path(settings.output) / "report.html",
-        title=f"{case.region.title}: analysis of {format_time(settings.time)}",
-        summary=f"Scores: {label}. " + case.provenance["height_terms"] + ".",
+        title=f"{made.case.region.title}: analysis of {format_time(settings.time)}",
+        summary=f"Scores: {label}. " + made.case.provenance["height_terms"] + ".",
         verification=headline,
         maps={name: path for name, path in files.items() if name.startswith("map of")},
-        cases=[case],
-        provenance={"method": built.name, "method settings": built.description, **case.provenance},
+        cases=[made.case],
+        provenance=provenance,
+        published=made.built.name,
+        degraded=made.analysis.degraded,
     )

@@ -1,12 +1,13 @@
 """``Case``: one analysis time of a region with everything that methods are given and verified with."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 import torch
 
+from rtma_diffda.fields.limits import within_limits
 from rtma_diffda.fields.state import State
 from rtma_diffda.geo.region import Region
 from rtma_diffda.geo.static_fields import StaticFields
@@ -78,6 +79,14 @@ class CaseSources:
         )
 
 
+def limited(analysis: Analysis) -> Analysis:
+    """The analysis with values within the limits that its variables set each other; how many were moved is a
+    diagnostic."""
+    state, moved = within_limits(analysis.state)
+    counts = {f"{name}_values_moved_to_limits": float(count) for name, count in moved.items()}
+    return replace(analysis, state=state, diagnostics={**analysis.diagnostics, **counts})
+
+
 def feedback(case: Case, analysis: Analysis) -> pd.DataFrame:
     """Every datum offered, used or not: the table with ``ombg`` (O − B) and ``oman`` (O − A), SI.
 
@@ -86,8 +95,8 @@ def feedback(case: Case, analysis: Analysis) -> pd.DataFrame:
     """
     grid = case.region.grid
     observations = case.observations
-    inside = grid.contains(observations.latitude.numpy(), observations.longitude.numpy())
-    inside &= np.isfinite(observations.value.numpy())
+    inside = grid.contains(observations.latitude.cpu().numpy(), observations.longitude.cpu().numpy())
+    inside &= np.isfinite(observations.value.cpu().numpy())
     placed = observations.select(inside)
     columns = {}
     for name, state in (("ombg", case.background), ("oman", analysis.state)):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rtma_diffda.experiments.case import Case, CaseSources, seeded
+from rtma_diffda.experiments.case import Case, CaseSources, limited, seeded
 from rtma_diffda.experiments.methods import BuiltMethod, MethodSettings, build_method
 from rtma_diffda.experiments.progress import progress
 from rtma_diffda.experiments.publication import Publisher
@@ -20,6 +20,7 @@ from rtma_diffda.experiments.reporting import RunSummary, Verification, draw_ana
 from rtma_diffda.experiments.settings import as_time, require_between, settings_from
 from rtma_diffda.experiments.simulated_world import SimulatedWorld, WorldSettings, simulate_world, truth_rmse
 from rtma_diffda.fields.layout import Layout
+from rtma_diffda.fields.state import State
 from rtma_diffda.geo.region import load_region
 from rtma_diffda.interfaces import Analysis
 from rtma_diffda.io.background import load_background
@@ -126,21 +127,30 @@ def run_demo(settings: DemoSettings) -> RunSummary:
     methods = [build_method(MethodSettings(name), tuning, reader.sources.static) for name in METHODS]
     cycles = progress(range(first, len(reader.world.times)), "cycles", shown=settings.progress)
     done = [_cycle(reader, index, methods, settings) for index in cycles]
-    cases, analyses = [case for case, _ in done], [found for _, found in done]
     pairs = pd.concat([withheld_pairs(case, found) for case, found in done], ignore_index=True)
     bootstrap = BlockBootstrap(block_degrees=settings.verification.block_degrees)
-    verification = Verification.of(pairs, withheld, bootstrap)
-    maps = draw_analysis(analyses[-1][METHODS[-1]], cases[-1], output / "maps", label=_label(cases[-1]))
-    grid_errors = _grid_errors(reader.world, first, cases, analyses)
-    report = _page(settings, verification, cases, methods, maps)
-    write_table(output / "pairs.parquet", pairs)
-    files = {
-        "archive": output / "archive",
-        "maps": output / "maps",
-        "pairs": output / "pairs.parquet",
-        "report": report,
-    }
-    return RunSummary(_text(settings, verification, grid_errors, files), files, _degraded(analyses))
+    outcome = _Outcome(done, methods, Verification.of(pairs, withheld, bootstrap))
+    files = {"archive": output / "archive", "maps": output / "maps", "pairs": output / "pairs.parquet"}
+    write_table(files["pairs"], pairs)
+    case, found = done[-1]
+    maps = draw_analysis(found[METHODS[-1]], case, files["maps"], label=compact_time(case.window.analysis_time))
+    files["report"] = _page(settings, outcome, maps)
+    grid_errors = _grid_errors(reader.world.truth[first:], done)
+    return RunSummary(_text(settings, outcome.verification, grid_errors, files), files, outcome.degraded)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """All cycles with their analyses by method, the methods, and the verification of all together."""
+
+    cycles: Sequence[tuple[Case, Mapping[str, Analysis]]]
+    methods: Sequence[BuiltMethod]
+    verification: Verification
+
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """Reasons why some published analysis is less than normal, each once."""
+        return tuple(dict.fromkeys(reason for _, found in self.cycles for reason in found[METHODS[-1]].degraded))
 
 
 def _prepare(settings: DemoSettings, output: Path) -> tuple[_Reader, tuple[str, ...]]:
@@ -171,8 +181,10 @@ def _cycle(
     """One analysis time: every method on the same problem; the last one is published."""
     case = reader.case(index)
     problem, time = case.problem(), case.window.analysis_time
-    analyses = {built.name: built.method.analyse(problem, generator=seeded(settings.seed, time)) for built in methods}
-    publisher = Publisher.at(settings.output, case, overwrite=True)
+    analyses = {
+        built.name: limited(built.method.analyse(problem, generator=seeded(settings.seed, time))) for built in methods
+    }
+    publisher = Publisher.at(settings.output, case.region, layout=reader.layout, static=case.static, overwrite=True)
     product = publisher.publish(
         case, analyses[METHODS[-1]], {"method": METHODS[-1], "method_settings": methods[-1].description}
     )
@@ -181,33 +193,17 @@ def _cycle(
     return case, analyses
 
 
-def _label(case: Case) -> str:
-    return compact_time(case.window.analysis_time)
-
-
-def _degraded(analyses: Sequence[Mapping[str, Analysis]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(reason for found in analyses for reason in found[METHODS[-1]].degraded))
-
-
-def _grid_errors(
-    world: SimulatedWorld, first: int, cases: Sequence[Case], analyses: Sequence[Mapping[str, Analysis]]
-) -> pd.DataFrame:
+def _grid_errors(truth: Sequence[State], cycles: Sequence[tuple[Case, Mapping[str, Analysis]]]) -> pd.DataFrame:
     """RMSE over the grid against the simulated truth, root mean square over the cycles."""
     squares = [
-        truth_rmse(truth, {"background": case.background} | {name: a.state for name, a in found.items()}) ** 2
-        for truth, case, found in zip(world.truth[first:], cases, analyses, strict=True)
+        truth_rmse(state, {"background": case.background} | {name: a.state for name, a in found.items()}) ** 2
+        for state, (case, found) in zip(truth, cycles, strict=True)
     ]
     return np.sqrt(sum(squares) / len(squares))
 
 
-def _page(
-    settings: DemoSettings,
-    verification: Verification,
-    cases: Sequence[Case],
-    methods: Sequence[BuiltMethod],
-    maps: Mapping[str, Path],
-) -> Path:
-    times = settings.cycle_times
+def _page(settings: DemoSettings, outcome: _Outcome, maps: Mapping[str, Path]) -> Path:
+    times, cases = settings.cycle_times, [case for case, _ in outcome.cycles]
     return page(
         Path(settings.output) / "report.html",
         title=f"{cases[0].region.title}: {len(times)} analyses",
@@ -216,15 +212,17 @@ def _page(
             f"from the METAR text of {settings.stations} simulated stations. The weather is prescribed, not solved: "
             "this page shows that all of it works; it says nothing about skill on real weather."
         ),
-        verification=verification,
+        verification=outcome.verification,
         maps={f"{name} at {format_time(times[-1])}": path for name, path in maps.items()},
         cases=cases,
         provenance={
             "region": settings.region,
             "seed": settings.seed,
             "tuned on": f"{settings.tuning_hours} hourly sets of reports before the first analysis",
-            **{f"settings of {built.name}": built.description for built in methods},
+            **{f"settings of {built.name}": built.description for built in outcome.methods},
         },
+        published=METHODS[-1],
+        degraded=outcome.degraded,
     )
 
 

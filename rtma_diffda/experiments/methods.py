@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+import torch
 
 from rtma_diffda.assimilation.defaults import default_background_errors, default_structures, starts_for
 from rtma_diffda.assimilation.observation_interpolation import ObservationInterpolation, tune_structures
 from rtma_diffda.assimilation.optimal_interpolation import OptimalInterpolation
-from rtma_diffda.assimilation.tuning import TunedParameters, TuningSettings, tune_problems
+from rtma_diffda.assimilation.tuning import CRITERIA, TunedParameters, TuningSettings, tune_problems
 from rtma_diffda.errors import UsageError
 from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.geo.station_terrain import station_terrain
@@ -45,6 +46,8 @@ class MethodSettings:
     def __post_init__(self) -> None:
         if self.name not in BUILDERS:
             raise UsageError(f"unknown method '{self.name}'; known are {', '.join(BUILDERS)}")
+        if self.criterion not in CRITERIA:
+            raise UsageError(f"unknown criterion of tuning '{self.criterion}'; known are {', '.join(CRITERIA)}")
 
 
 @dataclass(frozen=True)
@@ -130,11 +133,13 @@ def _with_terrain(static: StaticFields, problems: Sequence[AssimilationProblem])
     """The static fields; where they have no terrain, with one made from the heights of the stations."""
     if static.orography is not None:
         return static
-    data = problems[0].observations
-    position = (column.cpu().numpy() for column in (data.latitude, data.longitude, data.elevation))
-    latitude, longitude, elevation = position
-    known = np.isfinite(elevation)
-    if not known.any():
+    data = [problem.observations for problem in problems]
+    columns = [
+        torch.cat([getattr(part, name) for part in data]).cpu() for name in ("latitude", "longitude", "elevation")
+    ]
+    places = np.unique(torch.stack(columns, dim=1).numpy(), axis=0)
+    places = places[np.isfinite(places).all(axis=1)]
+    if not len(places):
         return static
-    terrain = station_terrain(static.grid, latitude[known], longitude[known], elevation[known])
+    terrain = station_terrain(static.grid, *places.T)
     return replace(static, orography=terrain, source=f"{static.source}; terrain from station heights (a stand-in)")

@@ -1,6 +1,5 @@
 """``publish``: one analysis to the archive, with its feedback beside it and, on request, a NetCDF file."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from rtma_diffda import __version__
+from rtma_diffda.errors import InputError
 from rtma_diffda.experiments.case import Case, feedback
+from rtma_diffda.fields.layout import Layout
+from rtma_diffda.geo.region import Region
+from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.interfaces import Analysis
 from rtma_diffda.io.archive import Archive
 from rtma_diffda.io.archive_design import ArchiveDesign
@@ -17,8 +20,6 @@ from rtma_diffda.io.netcdf import write_netcdf
 from rtma_diffda.io.product import Product
 from rtma_diffda.io.tables import write_table
 from rtma_diffda.times import compact_time, format_time
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,32 +37,36 @@ class Publisher:
     overwrite: bool = False
 
     @classmethod
-    def at(cls, directory: str | Path, case: Case, *, overwrite: bool = False) -> "Publisher":
-        """The publisher of a case's region and variables under ``directory``.
+    def at(
+        cls, directory: str | Path, region: Region, *, layout: Layout, static: StaticFields, overwrite: bool = False
+    ) -> "Publisher":
+        """The publisher of a region's analyses under ``directory``.
 
         Raises:
             InputError: an archive of another grid or other variables is there, or the place cannot be written.
         """
-        design = ArchiveDesign(
-            case.background.layout, case.static, case.region.name, title=f"{case.region.title}: analyses"
-        )
+        design = ArchiveDesign(layout, static, region.name, title=f"{region.title}: analyses")
         directory = Path(directory)
         return cls(directory, Archive.open(directory / "archive", design), overwrite)
 
-    def publish(self, case: Case, analysis: Analysis, provenance: Mapping[str, str | float]) -> Product:
-        """Store the feedback, then the analysis; when this returns both are on the disk.
+    def keeps(self, time: np.datetime64) -> bool:
+        """True if the archive has a complete analysis of this time that must stay."""
+        return not self.overwrite and self.archive.status(time) == "complete"
 
-        An analysis that the archive already has stays as it is unless ``overwrite`` is set.
+    def publish(self, case: Case, analysis: Analysis, provenance: Mapping[str, str | float]) -> Product:
+        """Store the analysis and its feedback; when this returns both are on the disk.
+
+        Raises:
+            InputError: the archive has an analysis of this time that ``overwrite`` does not allow to replace, or the
+                file system refused.
         """
         product = self._product(case, analysis, provenance)
-        stored = self.archive.write(product, overwrite=self.overwrite)
         time = product.valid_time
-        if not stored:
-            _log.warning("%s is in the archive already and was left as it is; overwrite=true replaces it", time)
+        if not self.archive.write(product, overwrite=self.overwrite):
+            raise InputError(f"{self.archive.root} has an analysis of {format_time(time)}; overwrite=true replaces it")
         path = self.directory / "feedback" / f"{compact_time(time)}.parquet"
-        if stored or not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_table(path, feedback(case, analysis))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_table(path, feedback(case, analysis))
         return product
 
     def write_netcdf(self, product: Product) -> Path:

@@ -107,7 +107,8 @@ def page(
     maps: Mapping[str, Path],
     cases: Sequence[Case],
     provenance: Mapping[str, object],
-    degraded: Sequence[str] = (),
+    published: str,
+    degraded: Sequence[str],
 ) -> Path:
     """Write the report of a run as one HTML file."""
     report = Report(
@@ -122,6 +123,7 @@ def page(
         graphs=graphs_of(verification),
         calibration=verification.calibration,
         account=observation_account(pd.concat([case.table for case in cases], ignore_index=True)),
+        published=published,
         degraded=tuple(degraded),
     )
     return write_report(path, report)

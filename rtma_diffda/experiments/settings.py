@@ -29,26 +29,38 @@ def settings_from(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
 
 
 def _value(field: Field, value: Any) -> Any:
-    if isinstance(value, Mapping) and is_dataclass(field.default_factory):
+    if is_dataclass(field.default_factory):
+        if not isinstance(value, Mapping):
+            raise UsageError(f"{field.name} is {value!r}; it is a group of settings: say {field.name}.KEY=…")
         return settings_from(field.default_factory, value)
     return tuple(value) if isinstance(value, list) else value
 
 
-def as_paths(value: str | Sequence[str], what: str) -> tuple[str, ...]:
-    """One path or several, as a tuple.
+def as_texts(value: str | Sequence[str], what: str) -> tuple[str, ...]:
+    """One text or several, as a tuple.
 
     Raises:
         UsageError: there are none.
     """
-    paths = (value,) if isinstance(value, str) else tuple(map(str, value or ()))
-    if not paths:
-        raise UsageError(f"{what} names no file; give a file, a directory or a list")
-    return paths
+    texts = (value,) if isinstance(value, str) else tuple(map(str, value or ()))
+    if not texts:
+        raise UsageError(f"{what} is empty; give one or a list")
+    return texts
 
 
 def as_time(value: str | np.datetime64) -> np.datetime64:
     """A time given as text or already read, as ``datetime64[ns]``."""
     return parse_time(str(value)) if not isinstance(value, np.datetime64) else value.astype("datetime64[ns]")
+
+
+def require_texts(name: str, values: object) -> None:
+    """Check a list of texts.
+
+    Raises:
+        UsageError: it is none; the message names it.
+    """
+    if not isinstance(values, tuple) or not all(isinstance(value, str) for value in values):
+        raise UsageError(f"{name} is {values!r}; it must be a list of texts, such as [a,b]")
 
 
 def require_between(name: str, value: float, lowest: float, highest: float) -> None:
@@ -57,5 +69,5 @@ def require_between(name: str, value: float, lowest: float, highest: float) -> N
     Raises:
         UsageError: it is outside its range; the message names it.
     """
-    if not isinstance(value, int | float) or not lowest <= value <= highest:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not lowest <= value <= highest:
         raise UsageError(f"{name} is {value!r}; it must be a number between {lowest:g} and {highest:g}")

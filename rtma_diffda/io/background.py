@@ -72,11 +72,11 @@ def load_background(
     references = _at_time(find_fields(path), valid_time, path)
     members = [_member_fields(chosen, layout, path) for chosen in _by_member(references, layout, path)]
     regrid = RegionRegrid(layout.grid)
-    rise = _rise(members[0].get("orog"), static, regrid)
-    values = np.stack([_on_region(fields, layout, regrid, rise) for fields in members])
+    ascent = _ascent(members[0].get("orog"), static, regrid)
+    values = np.stack([_on_region(fields, layout, regrid, ascent) for fields in members])
     _require_covered(values, layout, f"background {path}", region)
     state = State(torch.from_numpy(values.astype(np.float32)), layout, valid_time.astype("datetime64[ns]"))
-    adjusted = tuple(name for name in layout.names if name in _TERRAIN_NAMES and rise is not None)
+    adjusted = tuple(name for name in layout.names if name in _TERRAIN_NAMES and ascent is not None)
     used = [members[0][name] for name in layout.names]
     return Background(state, _provenance(path, used, adjusted), used[0].initial_time, adjusted)
 
@@ -134,23 +134,32 @@ def _member_fields(chosen: Mapping[str, FieldReference], layout: Layout, path: P
     return fields
 
 
-def _rise(orography: SourceField | None, static: StaticFields, regrid: RegionRegrid) -> np.ndarray | None:
-    """Region's terrain minus the source's (m), (y, x); None where either is unknown."""
+@dataclass(frozen=True)
+class _Ascent:
+    """From the source's terrain to the region's: the former (m) and the rise from it (m), (y, x)."""
+
+    height: np.ndarray
+    rise: np.ndarray
+
+
+def _ascent(orography: SourceField | None, static: StaticFields, regrid: RegionRegrid) -> _Ascent | None:
+    """None where either terrain is unknown."""
     if orography is None or static.orography is None:
         return None
-    return static.orography - regrid(orography)
+    height = regrid(orography)
+    return _Ascent(height, static.orography - height)
 
 
 def _on_region(
-    fields: Mapping[str, SourceField], layout: Layout, regrid: RegionRegrid, rise: np.ndarray | None
+    fields: Mapping[str, SourceField], layout: Layout, regrid: RegionRegrid, ascent: _Ascent | None
 ) -> np.ndarray:
     """Values (channel, y, x) of one member."""
     on_grid = {name: regrid(fields[name]) for name in layout.names}
     if "wd10m" in on_grid:
         parts = {name: _replaced(fields[name], regrid) for name in ("u10m", "v10m")}
         on_grid["wd10m"] = with_derived(parts, "wd10m")["wd10m"].values
-    if rise is not None:
-        on_grid = {name: _to_terrain(name, values, rise) for name, values in on_grid.items()}
+    if ascent is not None:
+        on_grid = {name: _to_terrain(name, values, ascent) for name, values in on_grid.items()}
         if {"t2m", "d2m"} <= set(on_grid):  # upward, temperature falls faster than dew point: saturation is the end
             on_grid["d2m"] = np.minimum(on_grid["d2m"], on_grid["t2m"])
         on_grid |= _moisture_of(on_grid)
@@ -161,10 +170,10 @@ def _replaced(field: SourceField, regrid: RegionRegrid) -> SourceField:
     return SourceField(field.variable, regrid(field), regrid.target, field.valid_time, source=field.source)
 
 
-def _to_terrain(name: str, values: np.ndarray, rise: np.ndarray) -> np.ndarray:
+def _to_terrain(name: str, values: np.ndarray, ascent: _Ascent) -> np.ndarray:
     if name == "sp":
-        return values * pressure_ratio(rise)
-    return values + LAPSE_RATES.get(name, 0.0) * rise if name in LAPSE_RATES else values
+        return values * pressure_ratio(ascent.height, ascent.rise)
+    return values + LAPSE_RATES.get(name, 0.0) * ascent.rise
 
 
 def _moisture_of(on_grid: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

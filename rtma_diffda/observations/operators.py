@@ -5,8 +5,8 @@ For a datum at plane position p between the grid points i, with bilinear weights
     H(x) = s Σ_i w_i x_i + c,      δz = z − Σ_i w_i z_i,
 
 where z_i is the grid's terrain. Temperature and dew point: s = 1, c = Γ δz with a fixed lapse rate Γ. Surface pressure:
-c = 0, s = (1 − 0.0065 δz / 288.15)^5.2559, the standard atmosphere's ratio. Everything else, and data of unknown
-height, and grids of unknown terrain: s = 1, c = 0. H is affine, so its tangent linear is x ↦ s Σ w_i x_i.
+c = 0, s = the standard atmosphere's ratio of pressures (``geo.height``). Everything else, and data of unknown height,
+and grids of unknown terrain: s = 1, c = 0. H is affine, so its tangent linear is x ↦ s Σ w_i x_i.
 """
 
 from collections.abc import Mapping
@@ -98,7 +98,7 @@ class BilinearOperator:
             if name in self.lapse_rates:
                 offset = np.where(channel == i, self.lapse_rates[name] * rise, offset)
             if name == "sp":
-                scale = np.where(channel == i, pressure_ratio(rise), scale)
+                scale = np.where(channel == i, pressure_ratio(terrain, rise), scale)
         return scale, offset
 
 

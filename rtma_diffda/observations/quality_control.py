@@ -59,6 +59,32 @@ def _contradictions(table: pd.DataFrame, *, above: str, below: str, tolerance: f
     return result
 
 
+def flag_whole_winds(table: pd.DataFrame) -> pd.DataFrame:
+    """Give all data of one wind (speed, direction, components of one station and time) the marks of any of them.
+
+    They are one measurement: a speed that is out of range, contradicts its gust or is rejected spoils its components.
+    """
+    wind = np.flatnonzero(table["variable"].isin(_WIND).to_numpy())
+    flags = table["flags"].to_numpy().copy()
+    flags[wind] = _joined_flags(flags[wind], _codes(table.iloc[wind]))
+    return table.assign(flags=flags)
+
+
+_WIND = ("ws10m", "wd10m", "u10m", "v10m")
+
+
+def _codes(rows: pd.DataFrame) -> np.ndarray:
+    """(n,) one number for each station and time."""
+    return rows.groupby(["station", "valid_time"], sort=False, dropna=False).ngroup().to_numpy()
+
+
+def _joined_flags(flags: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Every row's flags together with those of all rows of its code (n,)."""
+    joined = np.zeros(codes.max(initial=-1) + 1, np.int32)
+    np.bitwise_or.at(joined, codes, flags)
+    return joined[codes]
+
+
 def flag_lists(table: pd.DataFrame, *, reject: tuple[str, ...]) -> pd.DataFrame:
     """Mark stations of a reject list; an entry is a station, or ``station:variable``."""
     stations = table["station"].astype(str)
@@ -131,4 +157,15 @@ class BackgroundCheck:
         stated = dict(self.background_std)
         spread = np.array([stated.get(name, np.inf) for name in names])[observations.channel.cpu().numpy()]
         error = np.nan_to_num(observations.error_std.cpu().numpy(), nan=0.0)
-        return observations.with_flag(np.abs(innovations) > self.limit * np.hypot(error, spread), Flag.BACKGROUND)
+        gross = np.abs(innovations) > self.limit * np.hypot(error, spread)
+        return observations.with_flag(_whole_vectors(gross, observations, names), Flag.BACKGROUND)
+
+
+def _whole_vectors(marked: np.ndarray, observations: Observations, names: tuple[str, ...]) -> np.ndarray:
+    """Marks (n,) spread over both components of a wind: one of them alone would be half of a bad report."""
+    variables = np.array(names, dtype=object)[observations.channel.cpu().numpy()]
+    wind = np.flatnonzero(np.isin(variables, ["u10m", "v10m"]))
+    keys = pd.DataFrame({"station": observations.station[wind], "valid_time": observations.valid_time[wind]})
+    spread = marked.copy()
+    spread[wind] = _joined_flags(marked[wind].astype(np.int32), _codes(keys)) != 0
+    return spread

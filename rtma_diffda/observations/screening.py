@@ -16,6 +16,7 @@ from rtma_diffda.observations.quality_control import (
     flag_range,
     flag_region,
     flag_repeats,
+    flag_whole_winds,
     flag_window,
 )
 from rtma_diffda.observations.table import Observations
@@ -39,7 +40,7 @@ class QualityControl:
     def screen(self, table: pd.DataFrame, *, grid: ProjectedGrid, window: Window) -> pd.DataFrame:
         """The table with errors assigned and the marks that need no background: reports, lists, region, repeats."""
         marked = flag_consistency(flag_range(table))
-        marked = flag_lists(marked, reject=self.reject)
+        marked = flag_whole_winds(flag_lists(marked, reject=self.reject))
         marked = flag_region(flag_window(marked, window), grid)
         return flag_repeats(self.errors.assign(marked), window.analysis_time)
 

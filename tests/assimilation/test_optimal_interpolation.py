@@ -43,7 +43,7 @@ def brute_force_covariance(error: BackgroundError, a: tuple, b: tuple) -> float:
     phi = {"gaussian": math.exp(-r2 / 2), "soar": (1 + r) * math.exp(-r), "exponential": math.exp(-r)}[error.function]
     surface = 1.0 if a[3] == b[3] else error.land_sea_factor
     drift = error.bias_std**2 + error.height_drift_std**2 * a[2] * b[2] + error.background_drift_std**2 * a[4] * b[4]
-    return error.std**2 * phi * surface + drift
+    return surface * (error.std**2 * phi + drift)
 
 
 def brute_force(problem, static, error: BackgroundError):

@@ -24,9 +24,9 @@ def test_an_experiment_changes_what_it_names_and_can_be_overridden():
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        (["no_such_key=1"], "no_such_key"),
-        (["method=no_such_method"], "no_such_method"),
-        (["verification.fold=3"], "fold"),
+        (["no_such_key=1"], "no_such_key is unknown; known are region, time"),
+        (["method=no_such"], "method=no_such is unknown; method may be observation_interpolation"),
+        (["verification.fold=3"], "fold is unknown"),
         (["a==b=c d"], "configuration 'analyse'"),
         ([], "not given: .*region"),
         (GIVEN[:3], "not given: observations"),

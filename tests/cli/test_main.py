@@ -86,6 +86,18 @@ def test_one_failing_job_does_not_end_a_sweep(capsys):
     assert "atlantis" in printed.err and "demo:" in printed.out
 
 
+def test_an_interrupt_ends_a_sweep(monkeypatch):
+    started = []
+
+    def interrupted(settings):
+        started.append(settings["name"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(VERBS, "regions", VERBS["regions"].__class__("regions", "", interrupted))
+    assert main(["regions", "--multirun", "name=a,b,c"]) == 130
+    assert started == ["a"]
+
+
 def test_config_is_shown(capsys):
     assert main(["demo", "--cfg", "job"]) == 0
     assert "output:" in capsys.readouterr().out

@@ -43,7 +43,9 @@ def test_one_analysis_leaves_everything_a_user_needs(arguments, tmp_path, capsys
 def test_a_rerun_gives_the_same_bits_and_keeps_what_is_stored(arguments, tmp_path):
     assert main(arguments) == 0
     first = Archive.open(tmp_path / "out" / "archive", create=False).read(TIME)
-    assert main(arguments) == 0
+    report = (tmp_path / "out" / "report.html").read_bytes()
+    assert main(replaced(arguments, method="observation_interpolation")) == 0  # nothing is done
+    assert (tmp_path / "out" / "report.html").read_bytes() == report
     again = replaced(arguments, output=tmp_path / "again")
     assert main(again) == 0
     for other in ("out", "again"):
@@ -75,6 +77,7 @@ def test_a_variable_without_data_is_a_degraded_analysis(arguments, tmp_path, cap
     ingested[ingested["variable"] == "sp"].to_parquet(table)
     assert main(replaced(arguments, observations=table)) == 4
     assert "t2m: no observation" in capsys.readouterr().err
+    assert "t2m: no observation" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     stored = Archive.open(tmp_path / "out" / "archive", create=False)
     assert stored.status(TIME) == "degraded"
     assert np.array_equal(stored.read(TIME)["t2m"].values, stored.read(TIME)["t2m_background"].values)
@@ -105,6 +108,10 @@ def spoil(path, target, **changes):
         ({"method": "divination"}, 2, "divination"),
         ({"method.name": "divination"}, 2, "divination"),
         ({"quality_control.limit": "5"}, 2, "limit"),
+        ({"quality_control": "5"}, 2, "group of settings"),
+        ({"quality_control.background_limit": "wide"}, 2, "background_limit is 'wide'"),
+        ({"verification.seeds": "3"}, 2, "verification.seeds is 3"),
+        ({"method.criterion": "luck"}, 2, "unknown criterion"),
         ({"stations": "nowhere.csv"}, 3, "nowhere.csv"),
     ],
 )

@@ -5,15 +5,18 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 import torch
+from builders import random_observations, random_state, small_grid
 
 from rtma_diffda.errors import InputError
 from rtma_diffda.experiments.cross_validation import cross_validate
+from rtma_diffda.experiments.methods import MethodSettings, build_method
 from rtma_diffda.fields.layout import Layout
 from rtma_diffda.fields.state import State
 from rtma_diffda.geo.grid import ProjectedGrid
 from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.interfaces import AssimilationProblem, PointAnalysis
 from rtma_diffda.observations.operators import BilinearOperator
+from rtma_diffda.observations.quality_control import BackgroundCheck
 from rtma_diffda.observations.table import Observations
 from rtma_diffda.times import Window
 
@@ -77,9 +80,43 @@ def test_gross_departures_are_scored_but_train_nobody(problem):
     value[5] = 330.0
     spoilt = replace(problem, observations=replace(problem.observations, value=value))
     spy = MeanOfTraining()
-    pairs = cross_validate(spoilt, np.arange(12) % 3, spy.method_for)
+    pairs = cross_validate(spoilt, np.arange(12) % 3, spy.method_for, check=BackgroundCheck())
     assert pairs.loc[pairs["station"] == "S5", "observed"].item() == 330.0
     assert not any("S5" in seen for seen in spy.seen)
+    trusting = MeanOfTraining()
+    cross_validate(spoilt, np.arange(12) % 3, trusting.method_for, check=None)
+    assert sum("S5" in seen for seen in trusting.seen) == 2
+
+
+def test_suspect_data_train_nobody_but_are_scored(problem):
+    spy = MeanOfTraining()
+    pairs = cross_validate(problem, np.arange(12) % 3, spy.method_for, suspect=np.arange(12) == 7)
+    assert "S7" in set(pairs["station"]) and not any("S7" in seen for seen in spy.seen)
+
+
+@pytest.mark.parametrize("name", ["optimal_interpolation", "observation_interpolation"])
+def test_withheld_values_reach_neither_tuning_nor_analysis(name):
+    """100 K on all values of one fold leave every prediction of that fold as it was, to the bit."""
+    layout = Layout.of(small_grid(), ["t2m"])
+    background = random_state(layout)
+    background = background.with_values(280.0 + background.values)
+    observations, static = random_observations(layout, 60), StaticFields(layout.grid)
+    plain = AssimilationProblem(
+        background, observations, BilinearOperator(layout, static), Window.around(NOON, np.timedelta64(30, "m"))
+    )
+    folds = np.arange(60) % 5
+    shifted = replace(observations, value=observations.value + 100.0 * torch.from_numpy(folds == 2))
+
+    def method_for(training):
+        return build_method(MethodSettings(name), [training], static).method
+
+    found = [
+        cross_validate(replace(plain, observations=data), folds, method_for, check=BackgroundCheck(limit=1e3))
+        for data in (observations, shifted)
+    ]
+    first, second = (pairs.loc[folds == 2, ["analysis", "analysis_error_std"]].to_numpy() for pairs in found)
+    assert np.array_equal(first, second)
+    assert not np.array_equal(*(pairs.loc[folds == 1, "analysis"].to_numpy() for pairs in found))
 
 
 def test_a_station_in_two_folds_is_refused(problem):

@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from rtma_diffda.errors import UsageError
-from rtma_diffda.experiments.settings import as_paths, require_between, settings_from
+from rtma_diffda.experiments.settings import as_texts, require_between, settings_from
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ def test_what_does_not_fit_is_told(values, sentence):
 
 
 def test_paths_and_ranges():
-    assert as_paths("a", "files") == ("a",) and as_paths(["a", "b"], "files") == ("a", "b")
-    with pytest.raises(UsageError, match="files names no file"):
-        as_paths([], "files")
+    assert as_texts("a", "files") == ("a",) and as_texts(["a", "b"], "files") == ("a", "b")
+    with pytest.raises(UsageError, match="files is empty"):
+        as_texts([], "files")
     require_between("x", 1, 0, 1)
     for wrong in (-0.1, 1.1, "half", float("nan")):
         with pytest.raises(UsageError, match="x is"):

@@ -77,6 +77,12 @@ def test_pressure_follows_the_standard_atmosphere():
     assert abs(float(found) - 89874.6) < 15.0  # ICAO standard atmosphere at 1,000 m
 
 
+def test_pressure_over_high_terrain_follows_it_too():
+    operator = BilinearOperator(LAYOUT, StaticFields(LAYOUT.grid, np.full(LAYOUT.grid.shape, 2000.0)))
+    found = operator(torch.full((1, *LAYOUT.shape), 79495.2, dtype=torch.float64), _one("sp", 3000.0))
+    assert abs(float(found) - 70108.5) < 15.0  # ICAO standard atmosphere, 2,000 m to 3,000 m
+
+
 def test_unknown_heights_are_not_corrected():
     values = torch.full((1, *LAYOUT.shape), 280.0, dtype=torch.float64)
     assert float(H(values, _one("t2m", np.nan))) == pytest.approx(280.0)

@@ -18,6 +18,7 @@ from rtma_diffda.observations.quality_control import (
     flag_range,
     flag_region,
     flag_repeats,
+    flag_whole_winds,
     flag_window,
 )
 from rtma_diffda.observations.screening import QualityControl
@@ -137,3 +138,23 @@ def test_screening_runs_the_tests_in_order_and_keeps_withheld_data_from_the_back
     assert checked.flags.tolist() == [0, Flag.BACKGROUND, Flag.WITHHELD]
     unchecked = QualityControl(background_check=None).check_background(observations, background, operator)
     assert unchecked.flags.tolist() == observations.flags.tolist()
+
+
+def test_a_bad_speed_spoils_its_components_but_no_other_time():
+    table = table_of(
+        {"variable": "ws10m", "value": 12.0}, {"variable": "gust", "value": 9.0},
+        {"variable": "u10m", "value": 12.0}, {"variable": "v10m", "value": 0.0},
+        {"variable": "u10m", "value": 2.0, "valid_time": NOON + MINUTE}, {"variable": "t2m", "value": 280.0},
+    )  # fmt: skip
+    flags = flag_whole_winds(flag_consistency(table))["flags"].tolist()
+    assert flags == [Flag.CONSISTENCY] * 4 + [0, 0]
+    assert len(flag_whole_winds(table.iloc[:0])) == 0
+
+
+def test_background_check_rejects_a_wind_as_a_whole():
+    layout = Layout.of(small_grid(), ["u10m", "v10m"])
+    table = random_table(layout, 4).assign(station=["A", "A", "B", "B"])
+    marked = BackgroundCheck(limit=3.0).mark(
+        Observations.from_table(table, layout), layout.names, np.array([0.1, 50.0, 0.1, 0.1])
+    )
+    assert marked.flags.tolist() == [Flag.BACKGROUND, Flag.BACKGROUND, 0, 0]

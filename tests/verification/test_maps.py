@@ -14,6 +14,7 @@ from rtma_diffda.verification.reports.maps import (
     StationMarks,
     field_limits,
     field_map,
+    increment_label,
     increment_map,
     symmetric_limit,
     wind_map,
@@ -53,6 +54,16 @@ def test_increment_colours_are_symmetric_and_shared_with_the_stations(plain):
     assert list(used.get_offsets()[0]) == pytest.approx([2440.0, 30.0])
     assert (used.norm.vmin, used.norm.vmax) == (low, high)
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["used, O − B (2)", "withheld (1)"]
+
+
+def test_colour_bar_states_the_extremes_of_an_increment_beyond_the_colours(plain):
+    values = np.zeros((16, 20))
+    values[4, 5], values[9, 9] = 9.06, -7.2
+    axis = increment_map(MapField(values, "t2m", "increment"), plain)
+    assert axis.figure.axes[1].get_ylabel() == "increment (K), −7.2 … +9.1"
+    assert increment_label(np.array([-0.5, 1.0, np.nan]), 1.0, unit="K") == "K"
+    assert increment_label(np.array([-0.1234, 0.02]), 0.05, unit="") == "increment, −0.123 … +0.020"
+    assert increment_label(np.full(2, np.nan), 1.0, unit="hPa") == "hPa"
 
 
 def test_arrows_of_a_westerly_follow_the_parallel_not_the_grid(plain):

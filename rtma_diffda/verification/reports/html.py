@@ -1,5 +1,7 @@
 """The report as one HTML file: pictures inside, no script, nothing fetched; it reads on phones and on paper.
 
+On a narrow screen tables lose their less important columns, and pictures keep a legible size and scroll sideways.
+
 All text that comes from outside (station names, file names, settings) is escaped.
 """
 
@@ -17,15 +19,15 @@ from rtma_diffda.times import format_time
 from rtma_diffda.verification.calibration import EXPECTED
 from rtma_diffda.verification.display import (
     DISPLAY_HEADER,
-    display_difference,
     display_rows,
     format_interval,
     format_number,
     source_title,
     title_of,
 )
+from rtma_diffda.verification.reports.headline import headline_sentences
 from rtma_diffda.verification.reports.report import Picture, Report
-from rtma_diffda.verification.scores import BACKGROUND
+from rtma_diffda.verification.reports.tables import Table
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -41,14 +43,20 @@ table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabu
 caption { text-align: left; color: #555; font-size: .9rem; padding-bottom: .3rem; }
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #e3e3e3; white-space: nowrap; }
 thead th { border-bottom: 2px solid #888; vertical-align: bottom; }
-th[scope=row], td.text, th.text { text-align: left; }
-td.text { white-space: normal; overflow-wrap: anywhere; }
-tr.first th, tr.first td { border-top: 2px solid #bbb; }
-figure { margin: 1rem 0; }
+th[scope=row] { font-weight: normal; }
+th[scope=row], th[scope=rowgroup], .text { text-align: left; }
+tr.group th { border-top: 2px solid #bbb; padding-top: .5rem; white-space: normal; }
+.settings th { vertical-align: top; }
+.settings td { white-space: normal; overflow-wrap: anywhere; }
+figure { margin: 1rem 0; overflow-x: auto; }
 img { max-width: 100%; height: auto; }
 figcaption { color: #444; font-size: .92rem; max-width: 46rem; }
+@media screen and (max-width: 40rem) { body { padding: .7rem; } h1 { font-size: 1.4rem; }
+  ul { padding-left: 1.1rem; } table { font-size: .82rem; } th, td { padding: .2rem .35rem; } .minor { display: none; }
+  thead th { white-space: normal; } .settings th { white-space: normal; } .settings td { min-width: 12rem; }
+  img { max-width: 46rem; } figcaption { position: sticky; left: 0; } }
 @media print { body { font-size: 10pt; max-width: none; padding: 0; } h2 { break-after: avoid; }
-  figure, table { break-inside: avoid; } .wide { overflow: visible; } }
+  figure, table { break-inside: avoid; } .wide, figure { overflow: visible; } }
 """
 
 _PAGE = Template("""<!DOCTYPE html>
@@ -99,49 +107,15 @@ def render_report(report: Report) -> str:
     )
 
 
-def headline_sentences(scores: pd.DataFrame) -> list[str]:
-    """The result of each variable in words: RMSE of the background and of the best other source, and the change."""
-    sentences = []
-    for variable, rows in scores.groupby("variable", sort=False):
-        others = rows[rows["source"] != BACKGROUND]
-        backgrounds = rows[rows["source"] == BACKGROUND]
-        if others.empty or backgrounds.empty:
-            continue
-        best, background = others.loc[others["rmse"].idxmin()], backgrounds.iloc[0]
-        scale, unit = display_difference(str(variable), 1.0)
-        sentences.append(
-            f"{title_of(str(variable))}: RMSE {background['rmse'] * scale:.2f} → {best['rmse'] * scale:.2f} {unit} "
-            f"by {source_title(best['source'])} ({_change(best)})."
-        )
-    return sentences
-
-
-def _change(row: pd.Series) -> str:
-    """The ratio to the background as a signed percentage, with its interval where there is one."""
-    percent = [100.0 * (row[name] - 1.0) for name in ("ratio_to_background", "ratio_low", "ratio_high")]
-    if not np.isfinite(percent[0]):
-        return "no ratio to the background"
-    text = _signed(percent[0])
-    return (
-        text
-        if not np.isfinite(percent[1:]).all()
-        else f"{text}, interval {_signed(percent[1])} to {_signed(percent[2])}"
-    )
-
-
-def _signed(percent: float) -> str:
-    return f"{percent:+.0f} %".replace("-", "−").replace("+0 %", "±0 %").replace("−0 %", "±0 %")
-
-
 def _headline(report: Report) -> str:
     scores = report.scores
     if scores.empty:
         return _section("Result", ["<p>No withheld datum could be scored.</p>"])
-    sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in headline_sentences(scores))
+    sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in headline_sentences(scores, report.published))
     note = (
         f"Stations that no method has seen, up to {scores['stations'].max():,} a variable; withheld-station list "
-        f"{report.withheld_list_id}. {report.bootstrap.describe()} (the number of blocks is in the table; with fewer "
-        "than about 20 the intervals are too narrow). Error = source − observation."
+        f"{report.withheld_list_id}. {report.bootstrap.describe()} ({_number_of_blocks(scores)}; with fewer than about "
+        "20 the intervals are too narrow). Error = source − observation."
     )
     summary = f"<ul>{sentences}</ul>" if sentences else ""
     return _section(
@@ -149,8 +123,15 @@ def _headline(report: Report) -> str:
     )
 
 
+def _number_of_blocks(scores: pd.DataFrame) -> str:
+    fewest, most = scores["blocks"].min(), scores["blocks"].max()
+    return f"{most:,} blocks" if fewest == most else f"{fewest:,} to {most:,} blocks, by variable"
+
+
 def _score_table(scores: pd.DataFrame) -> str:
-    return _table(DISPLAY_HEADER, list(display_rows(scores)), text_columns=2, grouped=True)
+    # A narrow screen keeps source, n, and RMSE with its interval; the sentences above state the change.
+    minor = {*map(DISPLAY_HEADER.index, ("blocks", "bias", "MAE", "ratio")), len(DISPLAY_HEADER) - 1}
+    return Table(DISPLAY_HEADER, list(display_rows(scores)), text_columns=2, minor=minor).grouped_html()
 
 
 def _details(report: Report) -> list[str]:
@@ -185,7 +166,10 @@ def _calibration(calibration: pd.DataFrame | None) -> list[str]:
         )
         for row in calibration.to_dict("records")
     ]
-    return [_table(header, rows, text_columns=2, grouped=True), f'<p class="note">{escape(note)}</p>']
+    return [
+        Table(header, rows, text_columns=2, minor={header.index("within 2")}).grouped_html(),
+        f'<p class="note">{escape(note)}</p>',
+    ]
 
 
 def _share(value: float) -> str:
@@ -201,7 +185,7 @@ def _account(account: pd.DataFrame | None) -> list[str]:
         "Data by variable: offered = used + withheld + rejected. Columns after these count data by the reason of their "
         "rejection; one datum may have several."
     )
-    return [_table(header, rows, text_columns=1), f'<p class="note">{note}</p>']
+    return [Table(header, rows).html(), f'<p class="note">{note}</p>']
 
 
 def _provenance(report: Report) -> list[str]:
@@ -210,7 +194,7 @@ def _provenance(report: Report) -> list[str]:
         f'<tr><th scope="row">{escape(str(name))}</th><td class="text">{escape(str(value))}</td></tr>'
         for name, value in entries.items()
     )
-    return [f'<div class="wide"><table><tbody>{rows}</tbody></table></div>']
+    return [f'<table class="settings"><tbody>{rows}</tbody></table>']
 
 
 def _degraded(reasons: Sequence[str]) -> str:
@@ -231,27 +215,3 @@ def _section(title: str, parts: Iterable[str]) -> str:
     """A section with its heading; nothing where there is nothing in it."""
     content = "\n".join(filter(None, parts))
     return f"<section><h2>{escape(title)}</h2>\n{content}\n</section>" if content else ""
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, text_columns: int, grouped: bool = False) -> str:
-    """A table whose first columns are text; grouped: a first column that repeats is shown once, with a line above."""
-    head = "".join(
-        f'<th scope="col"{_text_class(i, text_columns)}>{escape(name)}</th>' for i, name in enumerate(header)
-    )
-    body = []
-    for i, row in enumerate(rows):
-        repeated = grouped and i > 0 and rows[i - 1][0] == row[0]
-        first = "" if repeated else escape(row[0])
-        cells = "".join(
-            f"<td{_text_class(j, text_columns)}>{escape(text)}</td>" for j, text in enumerate(row[1:], start=1)
-        )
-        body.append(f'<tr{"" if repeated else _first_class(grouped)}><th scope="row">{first}</th>{cells}</tr>')
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
-
-
-def _text_class(column: int, text_columns: int) -> str:
-    return ' class="text"' if column < text_columns else ""
-
-
-def _first_class(grouped: bool) -> str:
-    return ' class="first"' if grouped else ""

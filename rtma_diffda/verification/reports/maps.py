@@ -1,7 +1,8 @@
 """Maps on a region's own plane: fields, increments with stations, analysis error, wind.
 
 Axes are the projected coordinates in km, so nothing is warped and no map data are needed: coast (where land covers half
-of a cell) and terrain contours come from the region's static fields, meridians and parallels from its projection.
+of a cell) and terrain contours come from the region's static fields, meridians and parallels from its projection. Where
+a region has no land field, the coast comes from map data if they are installed (``coastlines.py``).
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
 
 from rtma_diffda.geo.grid import ProjectedGrid
 from rtma_diffda.geo.static_fields import StaticFields
@@ -24,6 +26,7 @@ from rtma_diffda.verification.reports.canvas import (
     in_utc,
     new_figure,
 )
+from rtma_diffda.verification.reports.coastlines import coastlines
 
 _KILOMETRE = 1e-3
 _CONTOUR_STEPS = (50, 100, 200, 250, 500, 1000)  # m
@@ -105,14 +108,15 @@ def increment_map(
 ) -> Axes:
     """Map of an increment, colours symmetric about 0, with the innovations of the stations on the same scale.
 
-    Stations that were used are dots in the colour of their innovation; withheld stations are hollow diamonds.
+    Stations that were used are dots in the colour of their innovation; withheld stations are hollow diamonds. Where the
+    increment goes beyond the colours, the colour bar's label states its extremes.
     """
     axis = _map_axis(axis, static.grid)
     shown, unit = display_difference(field.name, field.values)
     innovations = np.empty(0) if stations is None else display_difference(field.name, stations.innovation)[0]
     limit = symmetric_limit(shown, innovations)
     mesh = _shade(axis, static.grid, shown, limits=(-limit, limit), colours=difference_colours(field.name))
-    colour_bar(axis, mesh, label=unit, extend="both")
+    colour_bar(axis, mesh, label=increment_label(shown, limit, unit=unit), extend="both")
     if stations is not None:
         _draw_stations(axis, static.grid, stations, innovations, mesh)
     return _finish(axis, static, field.title(unit))
@@ -162,6 +166,17 @@ def symmetric_limit(increment: np.ndarray, innovations: np.ndarray) -> float:
     return float(max([*quantiles, 1e-6]))
 
 
+def increment_label(increment: np.ndarray, limit: float, *, unit: str) -> str:
+    """The unit; with it the extremes of an increment that goes beyond the colours' half-range."""
+    finite = increment[np.isfinite(increment)]
+    if not finite.size or np.abs(finite).max() <= limit * (1 + 1e-6):
+        return unit
+    digits = max(0, 1 - int(np.floor(np.log10(limit))))
+    low, high = (f"{value:+.{digits}f}".replace("-", "−") for value in (finite.min(), finite.max()))
+    named = f"increment ({unit})" if unit else "increment"
+    return f"{named}, {low} … {high}"
+
+
 def draw_graticule(axis: Axes, grid: ProjectedGrid) -> None:
     """Parallels and meridians as dotted lines, labelled along the western and southern edges."""
     latitude, longitude = grid.latitude(), grid.longitude()
@@ -169,21 +184,24 @@ def draw_graticule(axis: Axes, grid: ProjectedGrid) -> None:
     unbroken = middle + (longitude - middle + 180.0) % 360.0 - 180.0  # no jump at the date line
     x, y = _plane(grid)
     for angle, position in _lines(axis, grid, latitude, (y, latitude[:, 0])):
-        _edge_label(axis, f"{abs(angle):g}°{'S' if angle < 0 else 'N'}", at=(x[0], position), offset=(3, 0))
+        _edge_label(axis, _degrees(angle, "S", "N"), at=(x[0], position), offset=(3, 0))
     for angle, position in _lines(axis, grid, unbroken, (x, unbroken[0])):
         wrapped = (angle + 180.0) % 360.0 - 180.0
-        _edge_label(axis, f"{abs(wrapped):g}°{'W' if wrapped < 0 else 'E'}", at=(position, y[0]), offset=(0, 3))
+        _edge_label(axis, _degrees(wrapped, "W", "E"), at=(position, y[0]), offset=(0, 3))
 
 
 def draw_static(axis: Axes, static: StaticFields) -> None:
-    """Coast and terrain contours, where they are known."""
+    """Coast and terrain contours, where they are known; without a land field, shorelines from map data if installed."""
     if static.orography is not None and np.ptp(static.orography) > 0:
         step = _step_for(float(static.orography.max()), _CONTOUR_STEPS, at_most=5)
         levels = np.arange(step, static.orography.max(), step)
         if levels.size:
             axis.contour(*_plane(static.grid), static.orography, levels=levels, colors="#00000050", linewidths=0.5)
     fraction = static.land_fraction
-    if fraction is not None and fraction.min() < 0.5 < fraction.max():
+    if fraction is None:
+        lines = [line * _KILOMETRE for line in coastlines(static.grid)]
+        axis.add_collection(LineCollection(lines, colors=_DARK, linewidths=0.6), autolim=False)
+    elif fraction.min() < 0.5 < fraction.max():
         axis.contour(*_plane(static.grid), fraction, levels=[0.5], colors="black", linewidths=1.3)
 
 
@@ -273,6 +291,10 @@ def _lines(
     margin = 0.04 * (along[-1] - along[0])  # a label at the corner would be cut
     for level in levels[(levels > along[0] + margin) & (levels < along[-1] - margin)]:
         yield round(float(level), 6), float(np.interp(level, along, positions))
+
+
+def _degrees(angle: float, negative: str, positive: str) -> str:
+    return f"{abs(angle):g}°{negative if angle < 0 else positive if angle > 0 else ''}"
 
 
 def _edge_label(axis: Axes, text: str, *, at: tuple[float, float], offset: tuple[int, int]) -> None:

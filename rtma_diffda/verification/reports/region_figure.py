@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from rtma_diffda.geo.region import Region
 from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.verification.reports.canvas import LABEL_SIZE, TICK_SIZE, TITLE_SIZE, colour_bar, new_figure
+from rtma_diffda.verification.reports.coastlines import coastlines
 from rtma_diffda.verification.reports.maps import draw_graticule, draw_static, panel_height
 
 _SEA = "#c6dbef"
@@ -34,9 +35,9 @@ def draw_region(region: Region, static: StaticFields) -> Figure:
 def _draw_terrain(axis: Axes, static: StaticFields) -> None:
     axis.set_facecolor("#f7f7f7")
     if static.orography is None and static.land_fraction is None:
-        axis.text(
-            0.5, 0.5, "terrain and coast are not known", ha="center", transform=axis.transAxes, fontsize=LABEL_SIZE
-        )
+        unknown = "terrain is not known" if coastlines(static.grid) else "terrain and coast are not known"
+        box = {"facecolor": axis.get_facecolor(), "edgecolor": "none"}
+        axis.text(0.5, 0.5, unknown, ha="center", transform=axis.transAxes, fontsize=LABEL_SIZE, bbox=box)
         return
     axis.set_facecolor(_SEA)
     height = np.zeros(static.grid.shape) if static.orography is None else static.orography

@@ -40,13 +40,14 @@ class Report:
         withheld_list_id: of those stations, from ``withholding.withheld_list_id``.
         bootstrap: how the intervals were made.
         created: when the page was made (wall clock, UTC).
+        published: name of the source that is the published product; the headline is about it, whichever scores best.
+        degraded: reasons, in words, why the run is less than normal; empty where it is normal.
         provenance: {what: value} of the run: region, method, settings, files, versions, seed, …
         maps: pictures of fields.
         graphs: pictures of scores and departures.
         calibration: from ``calibration.calibration_table``; None where no error is stated.
         account: from ``account.observation_account``; None where unknown.
         fit: scores at the stations that *were* used, never part of the headline; None to leave them out.
-        degraded: reasons, in words, why the run is less than normal.
     """
 
     title: str
@@ -55,10 +56,11 @@ class Report:
     withheld_list_id: str
     bootstrap: BlockBootstrap
     created: np.datetime64
+    published: str
+    degraded: tuple[str, ...]
     provenance: Mapping[str, object] = field(default_factory=dict)
     maps: tuple[Picture, ...] = ()
     graphs: tuple[Picture, ...] = ()
     calibration: pd.DataFrame | None = None
     account: pd.DataFrame | None = None
     fit: pd.DataFrame | None = None
-    degraded: tuple[str, ...] = ()
