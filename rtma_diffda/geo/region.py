@@ -59,7 +59,8 @@ def load_region(name_or_path: str) -> Region:
     try:
         return _region_from(yaml.safe_load(path.read_text(encoding="utf-8")), path.parent)
     except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
-        raise UsageError(f"region file {path}: {type(error).__name__} {error}; see README, 'Region files'") from error
+        what = " ".join(str(error).split())
+        raise UsageError(f"region file {path}: {type(error).__name__} {what}; see README, 'Region files'") from error
 
 
 def _region_from(content: Mapping[str, Any], directory: Path) -> Region:

@@ -137,8 +137,10 @@ def test_bad_files_get_a_sentence_and_leave_the_archive_unharmed(arguments, tmp_
     garbage.write_bytes(bytes(range(256)) * 20)
     far = tmp_path / "far.csv"
     far.write_text("station,valid_time,latitude,longitude,elevation,t2m\nXFAR,2026-06-15T20:00,-10,20,5,290\n")
+    random = tmp_path / "random.bin"
+    random.write_bytes(np.random.default_rng(1).bytes(4000))
     wrong = [{"background": nan}, {"background": truncated}, {"background": garbage}]
-    wrong += [{"observations": file} for file in (empty, noise, garbage, far)]
+    wrong += [{"observations": file} for file in (empty, noise, garbage, random, far)]
     for change in wrong:
         capsys.readouterr()
         assert main([*replaced(arguments, **change), "overwrite=true"]) == 3, change

@@ -98,6 +98,7 @@ def _read_or_reject(path: Path, reference_time: np.datetime64 | None, stations: 
 
 
 def _is_binary(start: bytes) -> bool:
-    """Whether more than a few bytes are no text; damaged METAR files hold single control characters."""
-    odd = sum(byte < 9 or (13 < byte < 32 and byte not in (27, 30, 31)) for byte in start)
-    return odd > 0.1 * len(start)
+    """Whether more than a few bytes are no text; damaged METAR files hold single control or 8-bit characters."""
+    controls = sum(byte < 9 or (13 < byte < 32 and byte not in (27, 30, 31)) for byte in start)
+    beyond_ascii = sum(byte > 126 for byte in start)
+    return controls > 0.1 * len(start) or beyond_ascii > 0.3 * len(start)
