@@ -1,12 +1,12 @@
 """Optimal interpolation against gridpp: time, memory and withheld error, in one run.
 
-Claim (issue 2): at 256 × 256 points of 2.5 km with 10,000 data, at least 5 times as fast as gridpp 0.8.0 and at least
+Claim: at 256 × 256 points of 2.5 km with 10,000 data, at least 5 times as fast as gridpp 0.8.0 and at least
 as accurate at 2,000 withheld places. Both get the same data, background and threads; each method runs in its own
 process, its best time of three counts, and ours includes the analysis error variance, which gridpp's timed call does
 not return.
 
 Part 1, equal knowledge: the error of the background is a random field with gridpp's own structure (Gaussian, 50 km and
-200 m of height) and both are told so; gridpp uses its nearest 50 data, as when it was measured for the issue.
+200 m of height) and both are told so; gridpp uses its nearest 50 data, as when it was measured before.
 Part 2, each tuned: the field is rougher (second-order autoregressive), nobody is told, gridpp chooses among 18 settings
 of length, height and number of data and ours by leave-one-out, both on the analysed data only.
 
