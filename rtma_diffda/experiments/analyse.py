@@ -15,7 +15,7 @@ from rtma_diffda.experiments.fold_verification import FoldSettings, fold_summary
 from rtma_diffda.experiments.ingest import account_in_words
 from rtma_diffda.experiments.methods import BuiltMethod, MethodSettings, build_method
 from rtma_diffda.experiments.publication import Publisher
-from rtma_diffda.experiments.reporting import RunSummary, Verification, draw_analysis, page, withheld_pairs
+from rtma_diffda.experiments.reporting import PageHead, RunSummary, Verification, draw_analysis, page, withheld_pairs
 from rtma_diffda.experiments.settings import as_texts, as_time, require_between, require_texts, settings_from
 from rtma_diffda.fields.layout import Layout
 from rtma_diffda.geo.region import Region, load_region
@@ -263,7 +263,7 @@ def _withheld(settings: AnalyseSettings, table: pd.DataFrame, region: Region) ->
 def _height_terms(terrain_known: bool, adjusted: tuple[str, ...]) -> str:
     if not terrain_known:
         return (
-            "no model terrain is known: H makes no height correction; the covariance uses station heights and the "
+            "No model terrain is known: H makes no height correction; the covariance uses station heights and the "
             "background's own value, and grid points take their height from the stations around them"
         )
     return f"H corrects to station height; background adjusted to the region's terrain: {', '.join(adjusted) or 'none'}"
@@ -315,14 +315,14 @@ def _page(
 ) -> Path:
     label, headline = next(iter(verified.items()))
     provenance = {"method": made.built.name, "method settings": made.built.description, **made.case.provenance}
-    return page(
-        Path(settings.output) / "report.html",
+    if settings.verification.folds:
+        provenance["RMSE (SI) over all splits"] = fold_summary(verified)
+    head = PageHead(
         title=f"{made.case.region.title}: analysis of {format_time(settings.time)}",
-        summary=f"Scores: {label}. " + made.case.provenance["height_terms"] + ".",
-        verification=headline,
-        maps={name: path for name, path in files.items() if name.startswith("map of")},
-        cases=[made.case],
+        summary=f"Scores below are of {label}. " + made.case.provenance["height_terms"] + ".",
         provenance=provenance,
         published=made.built.name,
         degraded=made.analysis.degraded,
     )
+    maps = {name: path for name, path in files.items() if name.startswith("map of")}
+    return page(Path(settings.output) / "report.html", head, verification=headline, maps=maps, cases=[made.case])

@@ -16,7 +16,7 @@ from rtma_diffda.experiments.case import Case, CaseSources, limited, seeded
 from rtma_diffda.experiments.methods import BuiltMethod, MethodSettings, build_method
 from rtma_diffda.experiments.progress import progress
 from rtma_diffda.experiments.publication import Publisher
-from rtma_diffda.experiments.reporting import RunSummary, Verification, draw_analysis, page, withheld_pairs
+from rtma_diffda.experiments.reporting import PageHead, RunSummary, Verification, draw_analysis, page, withheld_pairs
 from rtma_diffda.experiments.settings import as_time, require_between, settings_from
 from rtma_diffda.experiments.simulated_world import SimulatedWorld, WorldSettings, simulate_world, truth_rmse
 from rtma_diffda.fields.layout import Layout
@@ -204,17 +204,13 @@ def _grid_errors(truth: Sequence[State], cycles: Sequence[tuple[Case, Mapping[st
 
 def _page(settings: DemoSettings, outcome: _Outcome, maps: Mapping[str, Path]) -> Path:
     times, cases = settings.cycle_times, [case for case, _ in outcome.cycles]
-    return page(
-        Path(settings.output) / "report.html",
+    head = PageHead(
         title=f"{cases[0].region.title}: {len(times)} analyses",
         summary=(
             f"Simulated weather from {format_time(times[0])} to {format_time(times[-1])}, analysed every 15 minutes "
             f"from the METAR text of {settings.stations} simulated stations. The weather is prescribed, not solved: "
             "this page shows that all of it works; it says nothing about skill on real weather."
         ),
-        verification=outcome.verification,
-        maps={f"{name} at {format_time(times[-1])}": path for name, path in maps.items()},
-        cases=cases,
         provenance={
             "region": settings.region,
             "seed": settings.seed,
@@ -224,6 +220,9 @@ def _page(settings: DemoSettings, outcome: _Outcome, maps: Mapping[str, Path]) -
         published=METHODS[-1],
         degraded=outcome.degraded,
     )
+    captioned = {f"{name} at {format_time(times[-1])}": path for name, path in maps.items()}
+    path = Path(settings.output) / "report.html"
+    return page(path, head, verification=outcome.verification, maps=captioned, cases=cases)
 
 
 def _text(

@@ -98,32 +98,50 @@ def graphs_of(verification: Verification) -> tuple[Picture, ...]:
     return tuple(pictures)
 
 
+@dataclass(frozen=True)
+class PageHead:
+    """What a page says of its run.
+
+    Attributes:
+        title: heading.
+        summary: what was run, in plain sentences.
+        provenance: {what: value} of the run.
+        published: name of the source that is the product.
+        degraded: reasons why the product is less than normal; empty when it is not.
+    """
+
+    title: str
+    summary: str
+    provenance: Mapping[str, object]
+    published: str
+    degraded: tuple[str, ...]
+
+
 def page(
-    path: Path,
-    *,
-    title: str,
-    summary: str,
-    verification: Verification,
-    maps: Mapping[str, Path],
-    cases: Sequence[Case],
-    provenance: Mapping[str, object],
-    published: str,
-    degraded: Sequence[str],
+    path: Path, head: PageHead, *, verification: Verification, maps: Mapping[str, Path], cases: Sequence[Case]
 ) -> Path:
-    """Write the report of a run as one HTML file."""
+    """Write the report of a run as one HTML file.
+
+    Args:
+        path: of the file.
+        head: what is said of the run.
+        verification: at withheld stations.
+        maps: PNG files by caption.
+        cases: whose observations are accounted for.
+    """
     report = Report(
-        title=title,
-        summary=summary,
+        title=head.title,
+        summary=head.summary,
         scores=verification.scores,
         withheld_list_id=withheld_list_id(verification.withheld),
         bootstrap=verification.bootstrap,
         created=np.datetime64(datetime.now(UTC).replace(tzinfo=None), "s"),
-        provenance={"software": f"rtma_diffda {__version__}", **provenance},
-        maps=tuple(Picture(file.read_bytes(), f"{name}.") for name, file in maps.items()),
+        provenance={"software": f"rtma_diffda {__version__}", **head.provenance},
+        maps=tuple(Picture(file.read_bytes(), f"{name[:1].upper()}{name[1:]}.") for name, file in maps.items()),
         graphs=graphs_of(verification),
         calibration=verification.calibration,
         account=observation_account(pd.concat([case.table for case in cases], ignore_index=True)),
-        published=published,
-        degraded=tuple(degraded),
+        published=head.published,
+        degraded=head.degraded,
     )
     return write_report(path, report)

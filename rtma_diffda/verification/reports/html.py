@@ -47,7 +47,7 @@ th[scope=row] { font-weight: normal; }
 th[scope=row], th[scope=rowgroup], .text { text-align: left; }
 tr.group th { border-top: 2px solid #bbb; padding-top: .5rem; white-space: normal; }
 .settings th { vertical-align: top; }
-.settings td { white-space: normal; overflow-wrap: anywhere; }
+.settings td { white-space: pre-wrap; overflow-wrap: anywhere; }
 figure { margin: 1rem 0; overflow-x: auto; }
 img { max-width: 100%; height: auto; }
 figcaption { color: #444; font-size: .92rem; max-width: 46rem; }
