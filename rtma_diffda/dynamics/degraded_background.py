@@ -35,7 +35,7 @@ AMPLITUDE: Mapping[str, float] = {"u10m": 0.92, "v10m": 0.92}
 
 @dataclass(frozen=True)
 class BackgroundErrors:
-    """How wrong a background is. The defaults give errors near those of ``reference/osse-study.md`` on the demo region.
+    """How wrong a background is. The defaults give, on the demo region, about 1.5 K, 1.2 m/s and 0.5 hPa.
 
     Attributes:
         static: terrain and land of the states' grid.

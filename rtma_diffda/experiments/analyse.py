@@ -142,9 +142,10 @@ def run_analysis(settings: AnalyseSettings) -> RunSummary:
     region = load_region(settings.region)
     publisher = _publisher(settings, region)
     if publisher is not None and publisher.keeps(settings.time):
-        kept = f"{publisher.archive.root} has an analysis of {format_time(settings.time)} and keeps it"
-        return RunSummary(f"{kept}; nothing was done. overwrite=true replaces it", {"archive": publisher.archive.root})
+        return _kept(publisher, settings.time)
     made = _make(settings)
+    if publisher is not None and publisher.keeps(settings.time, degraded=bool(made.analysis.degraded)):
+        return _kept(publisher, settings.time, made.analysis.degraded)
     publisher = publisher or _new_publisher(settings, region)
     settled = {"method": made.built.name, "method_settings": made.built.description}
     product = publisher.publish(made.case, made.analysis, settled)
@@ -158,6 +159,13 @@ def run_analysis(settings: AnalyseSettings) -> RunSummary:
     if verified:
         files["report"] = _page(settings, made, verified=verified, files=files)
     return RunSummary(_text(settings, made, verified=verified, files=files), files, made.analysis.degraded)
+
+
+def _kept(publisher: Publisher, time: np.datetime64, degraded: tuple[str, ...] = ()) -> RunSummary:
+    """The summary of a run that leaves everything as it was."""
+    kept = f"{publisher.archive.root} has an analysis of {format_time(time)} and keeps it"
+    text = f"{kept}; nothing was written. overwrite=true replaces it"
+    return RunSummary(text, {"archive": publisher.archive.root}, degraded)
 
 
 @dataclass(frozen=True)

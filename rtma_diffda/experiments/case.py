@@ -80,8 +80,7 @@ class CaseSources:
 
 
 def limited(analysis: Analysis) -> Analysis:
-    """The analysis with values within the limits that its variables set each other; how many were moved is a
-    diagnostic."""
+    """The analysis within the limits that its variables set each other; diagnostics say how many values were moved."""
     state, moved = within_limits(analysis.state)
     counts = {f"{name}_values_moved_to_limits": float(count) for name, count in moved.items()}
     return replace(analysis, state=state, diagnostics={**analysis.diagnostics, **counts})

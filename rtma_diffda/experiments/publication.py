@@ -49,9 +49,11 @@ class Publisher:
         directory = Path(directory)
         return cls(directory, Archive.open(directory / "archive", design), overwrite)
 
-    def keeps(self, time: np.datetime64) -> bool:
-        """True if the archive has a complete analysis of this time that must stay."""
-        return not self.overwrite and self.archive.status(time) == "complete"
+    def keeps(self, time: np.datetime64, *, degraded: bool = False) -> bool:
+        """True if the archive has an analysis of this time that must stay: any against a degraded one, a complete one
+        against all."""
+        held = ("complete", "degraded") if degraded else ("complete",)
+        return not self.overwrite and self.archive.status(time) in held
 
     def publish(self, case: Case, analysis: Analysis, provenance: Mapping[str, str | float]) -> Product:
         """Store the analysis and its feedback; when this returns both are on the disk.

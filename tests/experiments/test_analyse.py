@@ -81,6 +81,11 @@ def test_a_variable_without_data_is_a_degraded_analysis(arguments, tmp_path, cap
     stored = Archive.open(tmp_path / "out" / "archive", create=False)
     assert stored.status(TIME) == "degraded"
     assert np.array_equal(stored.read(TIME)["t2m"].values, stored.read(TIME)["t2m_background"].values)
+    capsys.readouterr()
+    assert main(replaced(arguments, observations=table)) == 4  # a rerun is as harmless, and as degraded
+    assert "keeps it; nothing was written" in capsys.readouterr().out
+    assert main(arguments) == 0  # a complete analysis takes its place without being asked to
+    assert stored.status(TIME) == "complete"
 
 
 def spoil(path, target, **changes):

@@ -13,9 +13,8 @@ of length, height and number of data and ours by leave-one-out, both on the anal
 Run:       .venv/bin/python validation/benchmarks/optimal_interpolation.py [--vs gridpp]
 Needs:     pip install gridpp==0.8.0 (for --vs gridpp alone; no part of the package imports it)
 Expected:  time ratio ≥ 5, withheld RMSE ratio ours / gridpp ≤ 1.00; exit status 0 if and only if both hold
-Measured:  2026-11-21, two cores shared with other work: 10,000 data, structure given: 0.74 s against 15.3 s (CPU 0.75
-           and 19.1), RMSE 0.225 K against 0.264 K; each tuned: 0.63 s against 9.8 s, 0.296 K against 0.310 K. Peak
-           memory rises by 100 to 210 MiB here and by 8 MiB in gridpp, which solves one grid point at a time.
+Measured:  validation/README.md. Peak memory rises by 30 to 320 MiB here and by 8 MiB in gridpp, which solves one grid
+           point at a time.
 """
 
 import argparse
