@@ -6,7 +6,7 @@ the same value for every method; what a method adds (B, a learned prior, a forec
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -123,6 +123,18 @@ class PointMethod(Protocol):
 
     def analyse_at(self, problem: AssimilationProblem, targets: Observations) -> PointAnalysis:
         """The analysis at the positions, heights and channels of ``targets``; their values are not looked at."""
+
+
+class Trainable(Protocol):
+    """Anything that can be trained: a ``torch.nn.Module`` that owns its loss, and so all that it needs of a batch."""
+
+    def loss(self, batch: Any, *, generator: torch.Generator) -> tuple[Tensor, Mapping[str, float]]:
+        """What to minimise (0-d, differentiable) and named figures for the log.
+
+        Args:
+            batch: whatever the model was made for, such as ``fields.pairs.Pairs``.
+            generator: for everything that the loss draws: noise levels, networks of stations, errors.
+        """
 
 
 class ForecastModel(Protocol):

@@ -29,6 +29,7 @@ CONFINED = {
     "cfgrib": ("io",),
     "zarr": ("io",),
     "matplotlib": ("verification.reports",),
+    "safetensors": ("io",),
     "torch.distributed": ("training.distributed",),
     "xarray": ("fields.convert", "io", "observations.ingest", "geo.regrid", "verification"),
 }
