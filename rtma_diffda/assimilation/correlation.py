@@ -126,6 +126,11 @@ class Places:
         """The places of an index or boolean tensor (m,)."""
         return Places(self.position[rows], self.height[rows], self.land[rows], self.background[rows])
 
+    def joined(self, others: "Places") -> "Places":
+        """These places, then the others."""
+        names = ("position", "height", "land", "background")
+        return Places(*(torch.cat([getattr(self, name), getattr(others, name)]) for name in names))
+
     def relative_to(self, origin: Tensor, dtype: torch.dtype) -> "Places":
         """The same with positions from ``origin`` (2,): small numbers, which lose little in float32."""
         position = (self.position - origin).to(dtype)

@@ -54,6 +54,30 @@ def _ingest(settings: Settings) -> None:
     print(run_ingest(IngestSettings.from_mapping(settings)).text)
 
 
+def _simulate(settings: Settings) -> None:
+    from rtma_diffda.experiments.simulate import SimulateSettings, run_simulation
+
+    _tell(run_simulation(SimulateSettings.from_mapping(settings)))
+
+
+def _train(settings: Settings) -> None:
+    from rtma_diffda.experiments.train import TrainSettings, run_training
+
+    _tell(run_training(TrainSettings.from_mapping(settings)))
+
+
+def _compare(settings: Settings) -> None:
+    from rtma_diffda.experiments.compare import CompareSettings, run_comparison
+
+    _tell(run_comparison(CompareSettings.from_mapping(settings)))
+
+
+def _reproduce(settings: Settings) -> None:
+    from rtma_diffda.experiments.ml_rtma_exercises import ExerciseSettings, run_exercise
+
+    _tell(run_exercise(ExerciseSettings.from_mapping(settings)))
+
+
 def _regions(settings: Settings) -> None:
     from rtma_diffda.experiments.regions import describe_regions
 
@@ -72,6 +96,10 @@ VERBS = {
         Verb("demo", "simulated METAR reports to verified analyses of a small region, every 15 minutes", _demo),
         Verb("analyse", "one analysis of a region from a background and station reports", _analyse),
         Verb("ingest", "read station reports into a table and account for every one", _ingest, "observations"),
+        Verb("simulate", "simulated weather with known truth: runs, backgrounds, stations, METAR text", _simulate),
+        Verb("train", "train a network on simulated runs; resumes where it stopped", _train),
+        Verb("compare", "methods side by side on simulated weather that none of them has seen", _compare),
+        Verb("reproduce", "published experiments again, with figures", _reproduce),
         Verb("regions", "list the regions, or describe and draw one", _regions, "name"),
         Verb("doctor", "versions, devices, optional parts, and how to get what is missing", _doctor),
     )

@@ -13,7 +13,7 @@ Settings = TypeVar("Settings")
 
 
 def settings_from(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
-    """A settings dataclass from a mapping; nested mappings become the dataclasses that the fields' defaults are of.
+    """A settings dataclass from a mapping; nested mappings become the dataclasses that the fields are of.
 
     Raises:
         UsageError: a key that the dataclass does not have, a required one that is absent, or a value of the wrong kind.
@@ -29,10 +29,10 @@ def settings_from(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
 
 
 def _value(field: Field, value: Any) -> Any:
-    if is_dataclass(field.default_factory):
+    if is_dataclass(field.type):
         if not isinstance(value, Mapping):
             raise UsageError(f"{field.name} is {value!r}; it is a group of settings: say {field.name}.KEY=…")
-        return settings_from(field.default_factory, value)
+        return settings_from(field.type, value)
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from rtma_diffda.dynamics.degraded_background import BackgroundErrors, degraded_background
-from rtma_diffda.dynamics.diagnosed_weather import with_diagnosed_weather
-from rtma_diffda.dynamics.simulated_weather import SimulatedWeather, simulate_truth
-from rtma_diffda.fields.layout import Layout
+from rtma_diffda.dynamics.nature_run import NatureSettings, RunFields, simulate_runs
+from rtma_diffda.dynamics.slab.diagnosis import SKY
+from rtma_diffda.fields.layout import Channel, Layout
+from rtma_diffda.fields.series import StateSeries
 from rtma_diffda.fields.state import State
 from rtma_diffda.geo.region import Region
 from rtma_diffda.geo.static_fields import StaticFields
@@ -65,22 +65,36 @@ def simulate_world(
 ) -> SimulatedWorld:
     """Simulate and write everything that an analysis of ``region`` at ``times`` needs.
 
-    The generators of weather, background and reports are separate, so that more stations leave the weather as it was.
+    The weather is a nature run over the region's own terrain, the backgrounds are its twin. The generators of weather
+    and reports are separate, so that more stations leave the weather as it was.
+
+    Raises:
+        UsageError: the region analyses a variable that is not simulated.
     """
-    weather, background, sky, reports = (_generator(settings.seed, stream) for stream in range(4))
+    weather, reports = (_generator(settings.seed, stream) for stream in range(2))
+    run = simulate_runs([static], times, NatureSettings(), generators=[weather])[0]
     layout = Layout.of(region.grid, region.variables)
-    truth = simulate_truth(SimulatedWeather(layout, static), times, generator=weather)
-    backgrounds = degraded_background(truth, BackgroundErrors(static), generator=background)
     network = simulated_network(region.grid, static, count=settings.stations, generator=reports)
     table = directory / "stations.csv"
     write_bytes(table, network[["station", "latitude", "longitude", "elevation"]].to_csv(index=False).encode())
     errors = ReportErrors(gross_error_rate=settings.gross_error_rate)
-    bulletins = [
-        _write_bulletins(directory / "spool", network, state, static, errors, reports)
-        for state in with_diagnosed_weather(truth, generator=sky)
-    ]
+    bulletins = [_write_bulletins(directory / "spool", network, state, static, errors, reports) for state in _seen(run)]
+    backgrounds = _of_layout(StateSeries(run.background, run.layout, times), layout)
     files = [_write_background(directory / "backgrounds", region, static, state) for state in backgrounds]
-    return SimulatedWorld(times, truth, table, tuple(bulletins), tuple(files))
+    truth = _of_layout(StateSeries(run.truth, run.layout, times), layout)
+    return SimulatedWorld(times, tuple(truth), table, tuple(bulletins), tuple(files))
+
+
+def _seen(run: RunFields) -> StateSeries:
+    """All that stations report of: the truth, and its sky."""
+    wider = Layout(run.layout.grid, run.layout.channels + tuple(Channel(name) for name in SKY))
+    return StateSeries(torch.cat([run.truth, run.sky], dim=1), wider, run.times)
+
+
+def _of_layout(series: StateSeries, layout: Layout) -> StateSeries:
+    """The same states with the channels of another layout of the same grid."""
+    rows = [series.layout.index(name) for name in layout.names]
+    return StateSeries(series.values[:, rows], layout, series.valid_times)
 
 
 def truth_rmse(truth: State, states: dict[str, State]) -> pd.DataFrame:

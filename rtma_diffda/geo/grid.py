@@ -5,7 +5,7 @@ anything that knows the positions of its points; a reduced Gaussian grid has one
 """
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import Protocol
 
@@ -235,6 +235,7 @@ def _onto_edges(index: np.ndarray, last: int) -> np.ndarray:
     return np.select(near, (0.0, float(last)), index)
 
 
+@lru_cache(maxsize=64)
 def transformer(projection: str) -> Transformer:
     """Degrees (longitude, latitude) → plane metres for a PROJ string, on that projection's own sphere or ellipsoid.
 

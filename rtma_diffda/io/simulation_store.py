@@ -33,6 +33,7 @@ SPLITS = ("train", "validation", "test")
 """Runs that a network learns from, that settings are chosen on, and that judge."""
 
 _FORMAT = 1
+_COARSE = "_coarse"
 _EPOCH = np.datetime64("1970-01-01T00:00:00", "ns")
 _TIMES_A_CHUNK = 8
 _COMPRESSOR = BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
@@ -49,7 +50,8 @@ class SimulatedRun:
         background: like the truth, at the same times.
         sky: gust, tcc, vis, ceil of the truth, at the same times; None where not kept.
         lagged: {lead hours: forecasts of that lead}, at some of the times.
-        large_scale: states of a coarser grid around the region; None where not kept.
+        large_scale: states of a coarser grid that reaches beyond the region; None where not kept.
+        large_scale_static: terrain and land of that grid.
         parameters: what was drawn for the truth's and the background's model.
     """
 
@@ -60,6 +62,7 @@ class SimulatedRun:
     sky: StateSeries | None = None
     lagged: Mapping[int, StateSeries] = field(default_factory=dict)
     large_scale: StateSeries | None = None
+    large_scale_static: StaticFields | None = None
     parameters: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -178,8 +181,9 @@ def _fill(path: Path, run: SimulatedRun) -> None:
     stored = {name: values for name, values in series.items() if values is not None}
     for name, values in stored.items():
         _write_series(group, name, values)
-    for name, values in (("orography", run.static.orography), ("land_fraction", run.static.land_fraction)):
-        _write_array(group, name, np.asarray(values, np.float32), ("y", "x"), {})
+    _write_static(group, run.static, "")
+    if run.large_scale_static is not None:
+        _write_static(group, run.large_scale_static, _COARSE)
     group.attrs.update(
         {
             "format": _FORMAT,
@@ -191,9 +195,19 @@ def _fill(path: Path, run: SimulatedRun) -> None:
     )
 
 
+def _write_static(group: zarr.Group, static: StaticFields, suffix: str) -> None:
+    for name, values in (("orography", static.orography), ("land_fraction", static.land_fraction)):
+        _write_array(group, name + suffix, np.asarray(values, np.float32), (f"y{suffix}", f"x{suffix}"), {})
+
+
+def _read_static(group: zarr.Group, grid: ProjectedGrid, suffix: str) -> StaticFields:
+    fields = (np.asarray(group[name + suffix][...]) for name in ("orography", "land_fraction"))
+    return StaticFields(grid, *fields, source=str(group.attrs["terrain_source"]))
+
+
 def _write_series(group: zarr.Group, name: str, series: StateSeries) -> None:
     """``name`` and its times; truth and background, on the run's own grid, share their spatial dimensions."""
-    coarse = "_coarse" if name == "large_scale" else ""
+    coarse = _COARSE if name == "large_scale" else ""
     time = f"{name}_time"
     values = series.values.detach().cpu().numpy().astype(np.float32)
     dimensions = (time, f"{name}_channel", f"y{coarse}", f"x{coarse}")
@@ -225,12 +239,8 @@ def _run_of(group: zarr.Group) -> SimulatedRun:
         raise InputError(f"store of format {attributes.get('format')}, expected {_FORMAT}")
     layouts = {name: _layout(described) for name, described in attributes["series"].items()}
     series = {name: _read_series(group, name, layout) for name, layout in layouts.items()}
-    static = StaticFields(
-        layouts["truth"].grid,
-        np.asarray(group["orography"][...]),
-        np.asarray(group["land_fraction"][...]),
-        source=attributes["terrain_source"],
-    )
+    static = _read_static(group, layouts["truth"].grid, "")
+    coarse = _read_static(group, layouts["large_scale"].grid, _COARSE) if f"orography{_COARSE}" in group else None
     return SimulatedRun(
         attributes["name"],
         static,
@@ -239,6 +249,7 @@ def _run_of(group: zarr.Group) -> SimulatedRun:
         series.get("sky"),
         {int(name.removeprefix("lagged_")): values for name, values in series.items() if name.startswith("lagged_")},
         series.get("large_scale"),
+        coarse,
         attributes["parameters"],
     )
 

@@ -4,7 +4,7 @@ A field is shown as value × scale + offset; a difference or an error as value �
 are 2 K, not −271 °C.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -79,15 +79,20 @@ DISPLAY_HEADER = ("variable", "source", "n", "blocks", "bias", "MAE", "RMSE", "i
 
 def format_table(scores: pd.DataFrame) -> str:
     """A table of scores as aligned text in display units; a variable's name stands once."""
-    rows = list(display_rows(scores))
+    return aligned_text(DISPLAY_HEADER, list(display_rows(scores)))
+
+
+def aligned_text(header: Sequence[str], rows: Sequence[Sequence[str]], *, text_columns: int = 2) -> str:
+    """Rows of texts under their header, the first columns as words, the others as numbers; a word of the first column
+    that is repeated stands once."""
     shown = [("" if i and row[0] == rows[i - 1][0] else row[0], *row[1:]) for i, row in enumerate(rows)]
-    widths = [max(map(len, column)) for column in zip(DISPLAY_HEADER, *shown, strict=True)]
-    return "\n".join(_aligned(row, widths) for row in [DISPLAY_HEADER, *shown])
+    widths = [max(map(len, column)) for column in zip(header, *shown, strict=True)]
+    return "\n".join(_aligned(row, widths, text_columns) for row in [header, *shown])
 
 
-def _aligned(row: tuple[str, ...], widths: list[int]) -> str:
-    words = [text.ljust(width) for text, width in zip(row[:2], widths[:2], strict=True)]
-    numbers = [text.rjust(width) for text, width in zip(row[2:], widths[2:], strict=True)]
+def _aligned(row: Sequence[str], widths: list[int], text_columns: int) -> str:
+    words = [text.ljust(width) for text, width in zip(row[:text_columns], widths, strict=False)]
+    numbers = [text.rjust(width) for text, width in zip(row[text_columns:], widths[text_columns:], strict=True)]
     return "  ".join([*words, *numbers]).rstrip()
 
 

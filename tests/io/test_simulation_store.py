@@ -43,6 +43,7 @@ def a_run(name="train/000", *, seed=0):
         sky=series(("gust", "tcc", "vis", "ceil"), seed=seed + 2),
         lagged={3: series(times=TIMES[3::3], seed=seed + 3), 12: series(times=TIMES[-1:], seed=seed + 4)},
         large_scale=series(times=TIMES[::6], grid=coarse, seed=seed + 5),
+        large_scale_static=small_static(coarse),
         parameters={"truth_drag": 0.1, "background_drag": 0.2},
     )
 
@@ -60,10 +61,14 @@ def test_a_run_comes_back_as_it_was(tmp_path):
     assert found.name == run.name and found.parameters == run.parameters
     assert found.static.grid == run.static.grid and found.static.source == run.static.source
     np.testing.assert_allclose(found.static.orography, run.static.orography, rtol=1e-6)
+    assert found.large_scale_static.grid == run.large_scale.layout.grid
+    np.testing.assert_allclose(
+        found.large_scale_static.land_fraction, run.large_scale_static.land_fraction, rtol=1e-6
+    )
 
 
 def test_what_a_run_need_not_have_may_be_absent(tmp_path):
-    run = replace(a_run(), sky=None, large_scale=None, lagged={})
+    run = replace(a_run(), sky=None, large_scale=None, large_scale_static=None, lagged={})
     found = read_run(write_run(tmp_path / "000.zarr", run))
     assert found.sky is None and found.large_scale is None and found.lagged == {}
 

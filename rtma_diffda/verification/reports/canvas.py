@@ -1,7 +1,8 @@
 """Figures without a window: sizes, fonts, colours, and PNG output.
 
 Figures are made from ``matplotlib.figure.Figure``, never through pyplot, whose global list of figures would keep every
-picture of a long run in memory. Colours can be told apart by colour-blind readers: Okabe and Ito's for lines and bars,
+picture of a long run in memory. Colours can be told apart by colour-blind readers: Okabe and Ito's for lines and bars
+(and two of Tol's after them),
 viridis and cividis for fields, diverging red–blue, brown–green or purple–orange for differences only.
 """
 
@@ -20,8 +21,10 @@ from rtma_diffda.times import format_time
 TITLE_SIZE, LABEL_SIZE, TICK_SIZE = 11, 9, 8
 DOTS_PER_INCH = 130
 
+_MOST_COLUMNS = 3
+
 _BACKGROUND_GREY = "#7a7a7a"
-_OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933")
 _FIELD_MAPS = {"d2m": "viridis", "q2m": "viridis", "r2m": "viridis", "sp": "cividis", "msl": "cividis"}
 _DIFFERENCE_MAPS = {"d2m": "BrBG", "q2m": "BrBG", "r2m": "BrBG", "sp": "PuOr_r", "msl": "PuOr_r"}
 
@@ -29,6 +32,24 @@ _DIFFERENCE_MAPS = {"d2m": "BrBG", "q2m": "BrBG", "r2m": "BrBG", "sp": "PuOr_r",
 def new_figure(width: float, height: float, *, layout: str = "constrained") -> Figure:
     """An empty figure of so many inches that lays itself out; "compressed" for panels of a given shape, as maps are."""
     return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout=layout)
+
+
+def panels(count: int, *, width: float = 4.6, height: float = 3.3) -> tuple[Figure, list[Axes]]:
+    """A figure of so many panels of one size, at most three beside each other; places left over stay empty."""
+    columns = min(_MOST_COLUMNS, max(count, 1))
+    rows = -(-max(count, 1) // columns)
+    figure = new_figure(width * columns, height * rows + 0.3)
+    axes = figure.subplots(rows, columns, squeeze=False).reshape(-1)
+    for axis in axes[count:]:
+        axis.axis("off")
+    return figure, list(axes[:count])
+
+
+def legend_below(figure: Figure, axis: Axes, *, columns: int = 5) -> None:
+    """One legend for all panels, from the lines of one of them, below the figure."""
+    handles, labels = axis.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=TICK_SIZE, frameon=False)
 
 
 def axis_or_new(axis: Axes | None, *, width: float = 5.5, height: float = 4.0) -> Axes:

@@ -104,19 +104,33 @@ def error_map(field: MapField, static: StaticFields, *, axis: Axes | None = None
 
 
 def increment_map(
-    field: MapField, static: StaticFields, *, stations: StationMarks | None = None, axis: Axes | None = None
+    field: MapField,
+    static: StaticFields,
+    *,
+    stations: StationMarks | None = None,
+    limit: float | None = None,
+    axis: Axes | None = None,
 ) -> Axes:
     """Map of an increment, colours symmetric about 0, with the innovations of the stations on the same scale.
 
     Stations that were used are dots in the colour of their innovation; withheld stations are hollow diamonds. Where the
     increment goes beyond the colours, the colour bar's label states its extremes.
+
+    Args:
+        field: what to draw; the part of its label before a colon says what the colours mean.
+        static: the region's grid, with coast and terrain where known.
+        stations: with their innovations; None where they are not to be drawn.
+        limit: half-range of the colours, SI, for maps to be compared; from the data where None.
+        axis: to draw on; a new figure where None.
     """
     axis = _map_axis(axis, static.grid)
     shown, unit = display_difference(field.name, field.values)
     innovations = np.empty(0) if stations is None else display_difference(field.name, stations.innovation)[0]
-    limit = symmetric_limit(shown, innovations)
+    given = None if limit is None else float(display_difference(field.name, limit)[0])
+    limit = symmetric_limit(shown, innovations) if given is None else given
     mesh = _shade(axis, static.grid, shown, limits=(-limit, limit), colours=difference_colours(field.name))
-    colour_bar(axis, mesh, label=increment_label(shown, limit, unit=unit), extend="both")
+    label = increment_label(shown, limit, unit=unit, what=field.label.partition(":")[0])
+    colour_bar(axis, mesh, label=label, extend="both")
     if stations is not None:
         _draw_stations(axis, static.grid, stations, innovations, mesh)
     return _finish(axis, static, field.title(unit))
@@ -166,14 +180,14 @@ def symmetric_limit(increment: np.ndarray, innovations: np.ndarray) -> float:
     return float(max([*quantiles, 1e-6]))
 
 
-def increment_label(increment: np.ndarray, limit: float, *, unit: str) -> str:
-    """The unit; with it the extremes of an increment that goes beyond the colours' half-range."""
+def increment_label(increment: np.ndarray, limit: float, *, unit: str, what: str = "increment") -> str:
+    """The unit; with it what is shown and its extremes, where they go beyond the colours' half-range."""
     finite = increment[np.isfinite(increment)]
     if not finite.size or np.abs(finite).max() <= limit * (1 + 1e-6):
         return unit
     digits = max(0, 1 - int(np.floor(np.log10(limit))))
     low, high = (f"{value:+.{digits}f}".replace("-", "−") for value in (finite.min(), finite.max()))
-    named = f"increment ({unit})" if unit else "increment"
+    named = f"{what} ({unit})" if unit else what
     return f"{named}, {low} … {high}"
 
 

@@ -1,0 +1,212 @@
+"""From a batch of pairs, or from a problem, to what a network takes: one encoding for training and for analyses.
+
+Fields of a network's output are in units of s, by variable a typical error of the background.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rtma_diffda.assimilation.batched_interpolation import BatchedInterpolation
+from rtma_diffda.assimilation.context_channels import (
+    Landscape,
+    context_channel_count,
+    context_channels,
+    context_vectors,
+    wind_components,
+)
+from rtma_diffda.assimilation.correlation import BackgroundError, variance
+from rtma_diffda.assimilation.observation_channels import (
+    CHANNELS_A_VARIABLE,
+    SIGNED_BLOCKS,
+    UNSIGNED_BLOCKS,
+    GridData,
+    in_fixed_order,
+    point_channels,
+)
+from rtma_diffda.assimilation.optimal_interpolation import OptimalInterpolation
+from rtma_diffda.assimilation.places import Surroundings, with_background
+from rtma_diffda.assimilation.rotation import turned
+from rtma_diffda.assimilation.simulated_observing import Reports
+from rtma_diffda.errors import UsageError
+from rtma_diffda.fields.pairs import Pairs
+from rtma_diffda.geo.static_fields import StaticFields
+from rtma_diffda.interfaces import AssimilationProblem
+
+
+@dataclass(frozen=True)
+class NetworkInputs:
+    """What a network is given for some members.
+
+    Attributes:
+        context: (member, context, y, x) background, land and time of day.
+        observed: (member, observed, y, x) ``observation_channels``; all 0 without observations.
+        increment: (member, channel, y, x) optimal interpolation's, over s; 0 without observations.
+        error_std: (member, channel, y, x) optimal interpolation's own, over s.
+    """
+
+    context: Tensor
+    observed: Tensor
+    increment: Tensor
+    error_std: Tensor
+
+    @classmethod
+    def joined_members(cls, parts: Sequence["NetworkInputs"]) -> "NetworkInputs":
+        """The members of several inputs, in order."""
+        names = cls.__dataclass_fields__
+        return cls(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+
+    def side_by_side(self) -> Tensor:
+        """Context and observed channels: (member, context + observed, y, x)."""
+        return torch.cat([self.context, self.observed], dim=1)
+
+    def select(self, members: Tensor) -> "NetworkInputs":
+        """The members of an index tensor (m,)."""
+        return NetworkInputs(
+            self.context[members], self.observed[members], self.increment[members], self.error_std[members]
+        )
+
+
+@dataclass(frozen=True)
+class InputEncoding:
+    """How inputs are made.
+
+    Attributes:
+        scales: s (SI) by variable, in the order of the layout's channels.
+        background_errors: B by variable, of the interpolation among the inputs.
+        observation_error_factors: {variable: what ``error_std`` is multiplied with in it}; 1 where not named.
+        observations: False for a network that corrects the background without looking at any observation.
+    """
+
+    scales: Mapping[str, float]
+    background_errors: Mapping[str, BackgroundError]
+    observation_error_factors: Mapping[str, float] = field(default_factory=dict)
+    observations: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.scales or not all(scale > 0 for scale in self.scales.values()):
+            raise UsageError(f"scales of the background's error must be positive; found {dict(self.scales)}")
+        missing = [name for name in self.scales if name not in self.background_errors]
+        if self.observations and missing:
+            raise UsageError(f"no background error for {missing}; there are some for {sorted(self.background_errors)}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Variables, in the order of the channels."""
+        return tuple(self.scales)
+
+    @property
+    def context_count(self) -> int:
+        """Number of context channels."""
+        return context_channel_count(self.names)
+
+    @property
+    def observed_count(self) -> int:
+        """Number of observed channels; 0 without observations."""
+        return CHANNELS_A_VARIABLE * len(self.names) if self.observations else 0
+
+    def scale(self, like: Tensor) -> Tensor:
+        """s as (channel, 1, 1)."""
+        return torch.tensor(list(self.scales.values()), dtype=like.dtype, device=like.device)[:, None, None]
+
+    def of_batch(self, batch: Pairs, reports: Sequence[Reports]) -> NetworkInputs:
+        """Inputs of every member of a batch with its own reports; reports are not looked at without observations.
+
+        Raises:
+            UsageError: the batch has other variables, or another order of them.
+        """
+        self._check(batch.layout.names)
+        landscape = Landscape(batch.orography, batch.land_fraction)
+        context = context_channels(batch.background, landscape, batch.valid_time, batch.layout)
+        if not self.observations:
+            return self._unobserved(context, batch.background)
+        interpolated = BatchedInterpolation(self.background_errors, self.observation_error_factors)(batch, reports)
+        data = GridData.of_reports(reports, self.scale(batch.background).flatten())
+        scale = self.scale(batch.background)
+        return self._observed(
+            context, data, interpolated.increment / scale, interpolated.explained, interpolated.error_std / scale
+        )
+
+    def of_problem(self, problem: AssimilationProblem, static: StaticFields) -> NetworkInputs:
+        """Inputs of every member of the problem's background.
+
+        Raises:
+            UsageError: the background has other variables, or another order of them.
+            InputError: a datum lies outside the grid.
+        """
+        layout, values = problem.background.layout, problem.background.values.float()
+        self._check(layout.names)
+        times = np.repeat(problem.background.valid_time, len(values))
+        context = context_channels(values, _landscape(static, values), times, layout)
+        if not self.observations:
+            return self._unobserved(context, values)
+        problem, scale = in_fixed_order(problem), self.scale(values)
+        parts = [self._interpolate(problem, member, static) for member in range(problem.background.members)]
+        increment, prior, posterior = (torch.stack(part).float() for part in zip(*parts, strict=True))
+        data = GridData.of_problem(problem, torch.tensor(list(self.scales.values())))
+        return self._observed(context, data, increment / scale, 1.0 - posterior / prior, posterior.sqrt() / scale)
+
+    def turned(self, inputs: NetworkInputs, turns: int) -> NetworkInputs:
+        """What the same world, turned clockwise by so many right angles, would have given.
+
+        Exact where B is the same for both wind components and in all directions.
+        """
+        wind, channels = wind_components(self.names), len(self.names)
+        signed, unsigned = (
+            [(block * channels + u, block * channels + v) for block in blocks for u, v in wind]
+            for blocks in (SIGNED_BLOCKS, UNSIGNED_BLOCKS)
+        )
+        if not self.observations:
+            signed, unsigned = [], []
+        return NetworkInputs(
+            turned(inputs.context, turns, vectors=context_vectors(self.names)),
+            turned(inputs.observed, turns, vectors=signed, axes=unsigned),
+            turned(inputs.increment, turns, vectors=wind),
+            turned(inputs.error_std, turns, axes=wind),
+        )
+
+    def turned_fields(self, fields: Tensor, turns: int) -> Tensor:
+        """Fields (member, channel, y, x) of the encoding's variables, turned alike."""
+        return turned(fields, turns, vectors=wind_components(self.names))
+
+    def _interpolate(
+        self, problem: AssimilationProblem, member: int, static: StaticFields
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Optimal interpolation of one member: increment, σ_b² and σ_a², each (channel, y, x), float64."""
+        values = problem.background.values[member : member + 1].double()
+        alone = replace(problem, background=problem.background.with_values(values))
+        method = OptimalInterpolation(static, self.background_errors, self.observation_error_factors)
+        analysis = method.analyse(alone, generator=torch.Generator())
+        surroundings, prior = Surroundings(alone, static), torch.empty_like(values[0])
+        for channel, name in enumerate(self.names):
+            places, background = surroundings.of_grid(channel)
+            spread = variance(self.background_errors[name], with_background(places, background[0]))
+            prior[channel] = spread.view_as(prior[channel])
+        return analysis.increment()[0], prior, analysis.error_std.double().square()
+
+    def _observed(
+        self, context: Tensor, data: GridData, increment: Tensor, explained: Tensor, error_std: Tensor
+    ) -> NetworkInputs:
+        at_points = point_channels(data, tuple(increment.shape))
+        observed = torch.cat([*at_points, increment, explained], dim=1).float()
+        return NetworkInputs(context, observed, increment, error_std)
+
+    def _unobserved(self, context: Tensor, background: Tensor) -> NetworkInputs:
+        nothing = torch.zeros_like(background)
+        return NetworkInputs(context, context[:, :0], nothing, torch.ones_like(background))
+
+    def _check(self, names: tuple[str, ...]) -> None:
+        if names != self.names:
+            raise UsageError(f"this encoding is of {', '.join(self.names)}, in that order; found {', '.join(names)}")
+
+
+def _landscape(static: StaticFields, values: Tensor) -> Landscape:
+    """Terrain and land for every member; flat land where nothing is known."""
+    flat = np.zeros(static.grid.shape)
+    orography = flat if static.orography is None else static.orography
+    land = flat + 1.0 if static.land_fraction is None else static.land_fraction
+    shape = (len(values), *static.grid.shape)
+    return Landscape(*(torch.from_numpy(np.asarray(part)).to(values).expand(shape) for part in (orography, land)))

@@ -1,0 +1,102 @@
+"""U-Net regression: the analysis as a network has learned it, E[truth | background, observations].
+
+    x_a = x_b + x_OI + s f(background, land, time of day, observation channels),
+
+one evaluation of the network a member. ``RegressionNetwork`` holds f and its training; this is the method, and its
+checkpoint. Without observations in the encoding it is the learned correction of the background.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rtma_diffda.assimilation.error_calibration import ErrorCalibration
+from rtma_diffda.assimilation.network_inputs import NetworkInputs
+from rtma_diffda.assimilation.optimal_interpolation import NO_TERRAIN
+from rtma_diffda.assimilation.regression_checkpoint import regression_from_checkpoint
+from rtma_diffda.assimilation.regression_network import RegressionNetwork
+from rtma_diffda.geo.static_fields import StaticFields
+from rtma_diffda.interfaces import Analysis, AssimilationProblem, PointAnalysis
+from rtma_diffda.io.checkpoint import read_checkpoint
+from rtma_diffda.observations.operators import bilinear_stencil
+from rtma_diffda.observations.table import Observations
+
+MEMBERS_AT_A_TIME = 16
+
+
+@dataclass(frozen=True)
+class UNetRegression:
+    """An analysis by a trained network. Nothing is drawn, and bounded data count as their bounds.
+
+    Attributes:
+        static: terrain and land on the analysis grid.
+        network: trained; evaluated without gradients, in float32.
+        calibration: of its errors; None: no ``error_std`` is stated.
+    """
+
+    static: StaticFields
+    network: RegressionNetwork
+    calibration: ErrorCalibration | None = None
+
+    def analyse(self, problem: AssimilationProblem, *, generator: torch.Generator) -> Analysis:
+        """The analysis on the grid; no random numbers are drawn.
+
+        Raises:
+            UsageError: the background has other variables than the network, or another order of them.
+            InputError: a datum lies outside the grid.
+        """
+        background = problem.background
+        inputs = self.network.encoding.of_problem(problem, self.static)
+        standardised = self._evaluate(inputs)
+        increment = standardised.to(background.values) * self.network.encoding.scale(background.values)
+        diagnostics = {
+            f"{name}_increment_rms": float(increment[:, i].square().mean().sqrt())
+            for i, name in enumerate(background.layout.names)
+        }
+        degraded = (NO_TERRAIN,) if self.static.orography is None else ()
+        state = background.with_values(background.values + increment)
+        return Analysis(state, problem, self._error_std(inputs, background.values), diagnostics, degraded)
+
+    def analyse_at(self, problem: AssimilationProblem, targets: Observations) -> PointAnalysis:
+        """H of the analysis on the grid, at the places and heights of ``targets``, and the bilinear error there.
+
+        Raises:
+            InputError: a target lies outside the grid.
+        """
+        analysis = self.analyse(problem, generator=torch.Generator())
+        mean = problem.operator(analysis.state.values.double(), targets)
+        if analysis.error_std is None:
+            return PointAnalysis(mean)
+        points, weights = (torch.from_numpy(part) for part in bilinear_stencil(analysis.state.layout, targets))
+        corners = analysis.error_std.double().flatten(1)[targets.channel[:, None], points]
+        return PointAnalysis(mean, (corners * weights).sum(dim=1))
+
+    @torch.no_grad()
+    def _evaluate(self, inputs: NetworkInputs) -> Tensor:
+        """The increments over s, some members at a time."""
+        was_training = self.network.training
+        self.network.eval()
+        rows = torch.arange(len(inputs.context)).split(MEMBERS_AT_A_TIME)
+        answer = torch.cat([self.network(inputs.select(part)) for part in rows])
+        self.network.train(was_training)
+        return answer
+
+    def _error_std(self, inputs: NetworkInputs, values: Tensor) -> Tensor | None:
+        """(channel, y, x) SI; the mean over members where B looks at their values."""
+        if self.calibration is None:
+            return None
+        encoding = self.network.encoding
+        reference = inputs.error_std.to(values).square().mean(dim=0).sqrt() * encoding.scale(values)
+        return self.calibration(reference, encoding.names)
+
+
+def load_unet_regression(directory: Path, static: StaticFields) -> UNetRegression:
+    """The method of a checkpoint directory, for the terrain of ``static``.
+
+    Raises:
+        InputError: no checkpoint, a damaged one, or one of another architecture.
+    """
+    network, calibration = regression_from_checkpoint(read_checkpoint(directory))
+    return UNetRegression(static, network, calibration)

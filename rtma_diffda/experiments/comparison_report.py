@@ -1,0 +1,132 @@
+"""The report of a comparison: tables, figures and maps of one case, as files, as a page and for the terminal."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rtma_diffda import __version__
+from rtma_diffda.experiments.compared_methods import ComparedMethod
+from rtma_diffda.experiments.osse_cases import OsseCase
+from rtma_diffda.interfaces import Analysis
+from rtma_diffda.io.tables import write_table
+from rtma_diffda.verification.case_scores import GRID, WITHHELD
+from rtma_diffda.verification.case_spectra import CaseSpectra, mean_spectra
+from rtma_diffda.verification.comparison_text import format_comparison
+from rtma_diffda.verification.display import format_number, source_title
+from rtma_diffda.verification.judgement import Judgement
+from rtma_diffda.verification.reports.comparison_figures import Sweep
+from rtma_diffda.verification.reports.comparison_page import ComparisonPage, comparison_page
+from rtma_diffda.verification.reports.method_maps import MethodMaps, method_figure
+from rtma_diffda.verification.reports.page import PageHead, PageSection
+from rtma_diffda.verification.reports.report import Picture
+from rtma_diffda.verification.reports.weather_maps import StationPlaces
+
+_SHOWN = ("t2m", "u10m", "sp")
+"""Variables of the maps."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison found.
+
+    Attributes:
+        title, summary: what was compared, in words.
+        provenance: {what: value}.
+        reference: method that the others are compared with.
+        default: name of the setting that is not a sensitivity test.
+        methods: all of them.
+        cases: from ``case_scores.case_table``.
+        spectra: of the default setting's analyses.
+        shown: one case, and every method's analysis of it.
+        sweeps: what was varied.
+        degraded: reasons why results are less than normal.
+    """
+
+    title: str
+    summary: str
+    provenance: Mapping[str, object]
+    reference: str
+    default: str
+    methods: Sequence[ComparedMethod]
+    cases: pd.DataFrame
+    spectra: Sequence[CaseSpectra]
+    shown: tuple[OsseCase, Mapping[str, Analysis]]
+    sweeps: tuple[Sweep, ...]
+    degraded: tuple[str, ...] = ()
+
+
+def write_comparison_report(output: Path, comparison: Comparison) -> tuple[str, dict[str, Path]]:
+    """Write tables (parquet, CSV) and the page; returns the text for the terminal and the files by what they are."""
+    judgement = Judgement.of(comparison.cases, reference=comparison.reference)
+    spectra = mean_spectra(comparison.spectra)
+    cases = comparison.cases.assign(ranks=[None if r is None else list(r) for r in comparison.cases["ranks"]])
+    files = {
+        "case scores": write_table(output / "cases.parquet", cases),
+        "scores": write_table(output / "scores.parquet", judgement.scores),
+        "ratios": write_table(output / "ratios.parquet", judgement.ratios),
+        "significance": write_table(output / "significance.parquet", judgement.significance),
+    }
+    head = PageHead(
+        title=comparison.title,
+        summary=comparison.summary,
+        created=np.datetime64(datetime.now(UTC).replace(tzinfo=None), "s"),
+        provenance={"software": f"rtma_diffda {__version__}", **comparison.provenance},
+    )
+    page = ComparisonPage(
+        judgement=judgement,
+        setting=comparison.default,
+        sweeps=comparison.sweeps,
+        spectra=spectra,
+        maps=_maps(*comparison.shown),
+        sections=(_settings_of(comparison.methods),),
+        degraded=comparison.degraded,
+    )
+    files["report"] = comparison_page(output / "report.html", head, page)
+    return _text(judgement, comparison), files
+
+
+def _maps(case: OsseCase, analyses: Mapping[str, Analysis]) -> tuple[Picture, ...]:
+    """Truth, analyses and their errors for some variables."""
+    problem, truth = case.problem, case.truth
+    seen = problem.observations.of_channel(0)
+    withheld = case.withheld.of_channel(0)
+    places = StationPlaces(
+        np.concatenate([seen.latitude.numpy(), withheld.latitude.numpy()]),
+        np.concatenate([seen.longitude.numpy(), withheld.longitude.numpy()]),
+        np.arange(len(seen) + len(withheld)) >= len(seen),
+    )
+    pictures = []
+    for name in (name for name in _SHOWN if name in truth.layout.names):
+        estimates = {method: analysis.state.mean().channel(name)[0].numpy() for method, analysis in analyses.items()}
+        maps = MethodMaps(name, truth.valid_time, truth.channel(name)[0].numpy(), estimates, places)
+        figure = method_figure(maps, case.known.static, place=f"run {case.run.name}")
+        pictures.append(Picture.of(figure, f"{name}: the truth, and each method with its error."))
+    return tuple(pictures)
+
+
+def _settings_of(methods: Sequence[ComparedMethod]) -> PageSection:
+    lines = tuple(f"{source_title(method.name)}: {method.description}" for method in methods)
+    return PageSection("Settings, chosen on validation runs", text=lines)
+
+
+def _text(judgement: Judgement, comparison: Comparison) -> str:
+    found = format_comparison(judgement.scores, judgement.ratios, setting=comparison.default, places=(GRID, WITHHELD))
+    others = [_sensitivity_row(judgement, setting) for setting in judgement.settings if setting != comparison.default]
+    lines = [found, "", *judgement.sentences(comparison.default)]
+    if others:
+        lines += ["", f"RMSE over that of {source_title(comparison.reference)} in the same setting, grid:", *others]
+    return "\n".join(lines)
+
+
+def _sensitivity_row(judgement: Judgement, setting: str) -> str:
+    rows = judgement.of_setting(setting).ratios
+    rows = rows[rows["place"] == GRID]
+    parts = [
+        f"{source_title(method)} {format_number(ratio, digits=3)}"
+        for method, ratio in zip(rows["method"], rows["rmse_ratio"], strict=True)
+    ]
+    return f"{setting}: {', '.join(parts)}"

@@ -1,0 +1,53 @@
+"""Model cards: what a checkpoint is for, what it was trained on, and what it cannot do."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_PURPOSE: Mapping[str, str] = {
+    "unet_regression": (
+        "An analysis of 2 m temperature, 2 m dew point, 10 m wind and surface pressure from a background and station "
+        "reports, in one evaluation: the conditional mean, with a calibrated standard deviation of its error."
+    ),
+    "background_correction": (
+        "A correction of a background that looks at no observation: what can be known of its error from the background "
+        "itself, terrain, coast and time of day."
+    ),
+}
+
+
+def model_card(target: str, provenance: Mapping[str, Any]) -> str:
+    """The card in Markdown.
+
+    Args:
+        target: what was trained.
+        provenance: as in the checkpoint's manifest.
+    """
+    data, progress = provenance["data_set"], provenance["progress"]
+    grid = data["grid"]
+    loss = progress.get("best_loss")
+    return f"""# {target}
+
+{_PURPOSE[target]}
+
+## Trained on
+
+Simulated weather: data set {data["name"]}, seed {data["seed"]}, {provenance["splits"]["train"]} training runs of
+{data["hours"]} h ({provenance["members"]} pairs), each with its own terrain, on {grid[2]} × {grid[1]} points of
+{grid[3] / 1000:g} km; {provenance["splits"]["validation"]} validation runs chose the weights, the interpolation among
+the inputs and the calibration. Networks of stations were drawn anew for every member of every batch: 10 to 300
+stations, observation errors 0.05 to 2 times the default.
+
+{progress["update"]} updates in {progress["cpu_seconds"] / 60:.1f} CPU-minutes; best validation loss \
+{"not measured" if loss is None else f"{loss:.4f}"} (squared error in units of the background's).
+
+## Judged
+
+By `rtma-diffda compare experiment=osse_small seed=N`, on truth, terrain and stations that it has not seen; figures in
+`validation/README.md`.
+
+## Limits
+
+It has seen simulated weather only, one grid spacing, and one kind of background error. On real weather it is untested:
+compare it with optimal interpolation at withheld stations before use. Other spacings, variables or winter weather need
+a training of their own.
+"""
