@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rtma_diffda.assimilation.batched_interpolation import BatchedInterpolation
+from rtma_diffda.assimilation.batched_interpolation import BatchedInterpolation, coarsened
 from rtma_diffda.assimilation.context_channels import (
     Landscape,
     context_channel_count,
@@ -45,13 +45,11 @@ class NetworkInputs:
         context: (member, context, y, x) background, land and time of day.
         observed: (member, observed, y, x) ``observation_channels``; all 0 without observations.
         increment: (member, channel, y, x) optimal interpolation's, over s; 0 without observations.
-        error_std: (member, channel, y, x) optimal interpolation's own, over s.
     """
 
     context: Tensor
     observed: Tensor
     increment: Tensor
-    error_std: Tensor
 
     @classmethod
     def joined_members(cls, parts: Sequence["NetworkInputs"]) -> "NetworkInputs":
@@ -65,9 +63,7 @@ class NetworkInputs:
 
     def select(self, members: Tensor) -> "NetworkInputs":
         """The members of an index tensor (m,)."""
-        return NetworkInputs(
-            self.context[members], self.observed[members], self.increment[members], self.error_std[members]
-        )
+        return NetworkInputs(self.context[members], self.observed[members], self.increment[members])
 
 
 @dataclass(frozen=True)
@@ -122,32 +118,49 @@ class InputEncoding:
         landscape = Landscape(batch.orography, batch.land_fraction)
         context = context_channels(batch.background, landscape, batch.valid_time, batch.layout)
         if not self.observations:
-            return self._unobserved(context, batch.background)
-        interpolated = BatchedInterpolation(self.background_errors, self.observation_error_factors)(batch, reports)
-        data = GridData.of_reports(reports, self.scale(batch.background).flatten())
+            return NetworkInputs(context, context[:, :0], torch.zeros_like(batch.background))
+        found = BatchedInterpolation(self.background_errors, self.observation_error_factors)(batch, reports)
         scale = self.scale(batch.background)
-        return self._observed(
-            context, data, interpolated.increment / scale, interpolated.explained, interpolated.error_std / scale
-        )
+        data = GridData.of_reports(reports, scale.flatten())
+        return self._observed(context, data, found.increment / scale, found.explained)
 
-    def of_problem(self, problem: AssimilationProblem, static: StaticFields) -> NetworkInputs:
+    def of_problem(self, problem: AssimilationProblem, static: StaticFields) -> tuple[NetworkInputs, Tensor]:
         """Inputs of every member of the problem's background.
 
+        Returns:
+            The inputs, and optimal interpolation's own error (channel, y, x), SI, its mean over members; s without
+            observations in the encoding.
+
         Raises:
-            UsageError: the background has other variables, or another order of them.
+            UsageError: the background has other variables than the encoding, or another order of them.
             InputError: a datum lies outside the grid.
         """
         layout, values = problem.background.layout, problem.background.values.float()
         self._check(layout.names)
         times = np.repeat(problem.background.valid_time, len(values))
-        context = context_channels(values, _landscape(static, values), times, layout)
+        context, scale = context_channels(values, _landscape(static, values), times, layout), self.scale(values)
         if not self.observations:
-            return self._unobserved(context, values)
-        problem, scale = in_fixed_order(problem), self.scale(values)
-        parts = [self._interpolate(problem, member, static) for member in range(problem.background.members)]
-        increment, prior, posterior = (torch.stack(part).float() for part in zip(*parts, strict=True))
-        data = GridData.of_problem(problem, torch.tensor(list(self.scales.values())))
-        return self._observed(context, data, increment / scale, 1.0 - posterior / prior, posterior.sqrt() / scale)
+            return NetworkInputs(context, context[:, :0], torch.zeros_like(values)), scale.expand(layout.shape)
+        problem = in_fixed_order(problem)
+        parts = [self._interpolated(problem, member, static) for member in range(len(values))]
+        increment, prior, posterior = (torch.stack(part) for part in zip(*parts, strict=True))
+        data, explained = GridData.of_problem(problem, scale.flatten()), coarsened(1.0 - posterior / prior)
+        return self._observed(context, data, increment.float() / scale, explained), posterior.mean(dim=0).sqrt()
+
+    def _interpolated(
+        self, problem: AssimilationProblem, member: int, static: StaticFields
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Optimal interpolation of one member: increment, σ_b² and σ_a² (channel, y, x), float64."""
+        values = problem.background.values[member : member + 1].double()
+        alone = replace(problem, background=problem.background.with_values(values))
+        method = OptimalInterpolation(static, self.background_errors, self.observation_error_factors)
+        analysis = method.analyse(alone, generator=torch.Generator())
+        surroundings, prior = Surroundings(alone, static), torch.empty_like(values[0])
+        for channel, name in enumerate(self.names):
+            places, background = surroundings.of_grid(channel)
+            spread = variance(self.background_errors[name], with_background(places, background[0]))
+            prior[channel] = spread.view_as(prior[channel])
+        return analysis.increment()[0], prior, analysis.error_std.square()
 
     def turned(self, inputs: NetworkInputs, turns: int) -> NetworkInputs:
         """What the same world, turned clockwise by so many right angles, would have given.
@@ -165,38 +178,15 @@ class InputEncoding:
             turned(inputs.context, turns, vectors=context_vectors(self.names)),
             turned(inputs.observed, turns, vectors=signed, axes=unsigned),
             turned(inputs.increment, turns, vectors=wind),
-            turned(inputs.error_std, turns, axes=wind),
         )
 
     def turned_fields(self, fields: Tensor, turns: int) -> Tensor:
         """Fields (member, channel, y, x) of the encoding's variables, turned alike."""
         return turned(fields, turns, vectors=wind_components(self.names))
 
-    def _interpolate(
-        self, problem: AssimilationProblem, member: int, static: StaticFields
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Optimal interpolation of one member: increment, σ_b² and σ_a², each (channel, y, x), float64."""
-        values = problem.background.values[member : member + 1].double()
-        alone = replace(problem, background=problem.background.with_values(values))
-        method = OptimalInterpolation(static, self.background_errors, self.observation_error_factors)
-        analysis = method.analyse(alone, generator=torch.Generator())
-        surroundings, prior = Surroundings(alone, static), torch.empty_like(values[0])
-        for channel, name in enumerate(self.names):
-            places, background = surroundings.of_grid(channel)
-            spread = variance(self.background_errors[name], with_background(places, background[0]))
-            prior[channel] = spread.view_as(prior[channel])
-        return analysis.increment()[0], prior, analysis.error_std.double().square()
-
-    def _observed(
-        self, context: Tensor, data: GridData, increment: Tensor, explained: Tensor, error_std: Tensor
-    ) -> NetworkInputs:
+    def _observed(self, context: Tensor, data: GridData, increment: Tensor, explained: Tensor) -> NetworkInputs:
         at_points = point_channels(data, tuple(increment.shape))
-        observed = torch.cat([*at_points, increment, explained], dim=1).float()
-        return NetworkInputs(context, observed, increment, error_std)
-
-    def _unobserved(self, context: Tensor, background: Tensor) -> NetworkInputs:
-        nothing = torch.zeros_like(background)
-        return NetworkInputs(context, context[:, :0], nothing, torch.ones_like(background))
+        return NetworkInputs(context, torch.cat([*at_points, increment, explained], dim=1).float(), increment)
 
     def _check(self, names: tuple[str, ...]) -> None:
         if names != self.names:

@@ -6,7 +6,7 @@ grid point sees the precision p and the weighted innovation q, and the channels 
     p = Σ w_i (s/r)²,   q = Σ w_i (s/r)² d/s,        increment = q / (1 + p),   gain = p / (1 + p).
 
 The gain is 0 where nothing was observed, ½ for one datum as uncertain as the background, and 1 for a perfect one: it
-tells the density of the data, and their errors relative to the background's. Beside them stand optimal
+tells the density of the data, and their errors relative to the background's. Beside them stands optimal
 interpolation's increment over s, and the share of the background's error variance that it says the data explain.
 """
 

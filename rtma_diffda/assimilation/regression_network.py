@@ -52,9 +52,17 @@ class RegressionTraining:
             raise UsageError(f"unknown penalty '{self.penalty}'; known are {', '.join(PENALTIES)}")
 
 
-def unet_settings(encoding: InputEncoding, widths: tuple[int, ...] = (64, 128, 192), **others: object) -> UNetSettings:
-    """Settings of a U-Net with the channels that regression on ``encoding`` needs; ``others`` of ``UNetSettings``."""
-    return UNetSettings(encoding.context_count + encoding.observed_count, len(encoding.names), widths, **others)
+def unet_settings(encoding: InputEncoding, widths: tuple[int, ...] = (128, 192), **others: object) -> UNetSettings:
+    """Settings of a U-Net with the channels that regression on ``encoding`` needs.
+
+    Args:
+        encoding: how its inputs are made.
+        widths: of ``UNetSettings``.
+        others: of ``UNetSettings``; patches are of 4 × 4 points unless given. On simulated weather of 5 km they took
+            half the time of patches of 2 × 2 with another resolution below, and learned twice as much in it.
+    """
+    channels = encoding.context_count + encoding.observed_count
+    return UNetSettings(channels, len(encoding.names), widths, **{"patch": 4, **others})
 
 
 class RegressionNetwork(nn.Module):

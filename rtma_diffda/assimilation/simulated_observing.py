@@ -6,7 +6,7 @@ error. Stations report all variables with H's own rules (bilinear in the plane, 
     d = H(x_t) + ε − H(x_b),        H(x) = s Σ_i w_i x_i + c,
 
 so that a network learns from what ``observations.operators.BilinearOperator`` will show it. Places and heights follow
-the same rules as ``observations.simulated_network``, without its station table: this runs for every member of every
+the same rules as ``observations.simulated_sites``, without its station table: this runs for every member of every
 batch.
 """
 
@@ -20,7 +20,7 @@ from torch import Tensor
 from rtma_diffda.errors import UsageError
 from rtma_diffda.fields.pairs import Pairs
 from rtma_diffda.geo.height import LAPSE_RATES, pressure_ratio
-from rtma_diffda.observations.simulated_network import ERROR_STD
+from rtma_diffda.observations.simulated_errors import ERROR_STD
 
 _MARGIN = 3  # grid points between the edge and the nearest station
 _SEA_SHARE = 0.04  # chance of a site at sea, relative to low land

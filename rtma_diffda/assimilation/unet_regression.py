@@ -6,17 +6,20 @@ one evaluation of the network a member. ``RegressionNetwork`` holds f and its tr
 checkpoint. Without observations in the encoding it is the learned correction of the background.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from rtma_diffda.assimilation.error_calibration import ErrorCalibration
+from rtma_diffda.assimilation.error_calibration import ErrorCalibration, fit_error_calibration
 from rtma_diffda.assimilation.network_inputs import NetworkInputs
 from rtma_diffda.assimilation.optimal_interpolation import NO_TERRAIN
 from rtma_diffda.assimilation.regression_checkpoint import regression_from_checkpoint
 from rtma_diffda.assimilation.regression_network import RegressionNetwork
+from rtma_diffda.assimilation.truth_cases import TruthCase
+from rtma_diffda.errors import UsageError
 from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.interfaces import Analysis, AssimilationProblem, PointAnalysis
 from rtma_diffda.io.checkpoint import read_checkpoint
@@ -48,7 +51,7 @@ class UNetRegression:
             InputError: a datum lies outside the grid.
         """
         background = problem.background
-        inputs = self.network.encoding.of_problem(problem, self.static)
+        inputs, reference = self.network.encoding.of_problem(problem, self.static)
         standardised = self._evaluate(inputs)
         increment = standardised.to(background.values) * self.network.encoding.scale(background.values)
         diagnostics = {
@@ -57,7 +60,7 @@ class UNetRegression:
         }
         degraded = (NO_TERRAIN,) if self.static.orography is None else ()
         state = background.with_values(background.values + increment)
-        return Analysis(state, problem, self._error_std(inputs, background.values), diagnostics, degraded)
+        return Analysis(state, problem, self._error_std(reference.to(background.values)), diagnostics, degraded)
 
     def analyse_at(self, problem: AssimilationProblem, targets: Observations) -> PointAnalysis:
         """H of the analysis on the grid, at the places and heights of ``targets``, and the bilinear error there.
@@ -83,13 +86,27 @@ class UNetRegression:
         self.network.train(was_training)
         return answer
 
-    def _error_std(self, inputs: NetworkInputs, values: Tensor) -> Tensor | None:
-        """(channel, y, x) SI; the mean over members where B looks at their values."""
-        if self.calibration is None:
-            return None
-        encoding = self.network.encoding
-        reference = inputs.error_std.to(values).square().mean(dim=0).sqrt() * encoding.scale(values)
-        return self.calibration(reference, encoding.names)
+    def _error_std(self, reference: Tensor) -> Tensor | None:
+        """(channel, y, x) SI, from optimal interpolation's."""
+        return None if self.calibration is None else self.calibration(reference, self.network.encoding.names)
+
+
+def calibrated(method: UNetRegression, cases: Sequence[TruthCase]) -> UNetRegression:
+    """The method with a calibration of its errors on cases of validation runs, whose networks and densities matter.
+
+    Raises:
+        UsageError: no cases.
+    """
+    if not cases:
+        raise UsageError("a calibration needs cases whose truth is known; there are none")
+    bare, errors, references = replace(method, calibration=None), [], []
+    for case in cases:
+        analysis = replace(bare, static=case.static).analyse(case.problem, generator=torch.Generator())
+        reference = method.network.encoding.of_problem(case.problem, case.static)[1]
+        errors.append(analysis.state.values[:1].double() - case.truth.values.double())
+        references.append(reference[None].double())
+    names = method.network.encoding.names
+    return replace(method, calibration=fit_error_calibration(torch.cat(errors), torch.cat(references), names))
 
 
 def load_unet_regression(directory: Path, static: StaticFields) -> UNetRegression:

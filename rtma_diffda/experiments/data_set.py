@@ -33,7 +33,7 @@ _FIRST_DAY, _DAYS = np.datetime64("2026-04-01", "D"), 183
 class RunCounts:
     """How many runs each split has."""
 
-    train: int = 100
+    train: int = 160
     validation: int = 12
     test: int = 20
 

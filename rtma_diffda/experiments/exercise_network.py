@@ -1,10 +1,10 @@
 """The network of the exercises: a U-Net from observation channels (and a background) to the fields that are wanted.
 
 With climatological mean m and standard deviation s of each quantity, a channel holds (y − m)/s where there is an
-observation, and 0 elsewhere; the output times s is added to m. Where there is a background x_b, it takes the place of m
-in the observation channels and under the output, enters as the channel (x_b − m)/s, and the standard deviation of its
-error takes the place of s. So 0 means "nothing new" in either exercise, and an untrained network returns what is known
-beforehand: the background or the mean.
+observation, and elsewhere 0, or what the nearest observation says; the output times s is added to m. Where there is a
+background x_b, it takes the place of m in the observation channels and under the output, enters as the channel
+(x_b − m)/s, and the standard deviation of its error takes the place of s. So 0 means "nothing new" in either exercise,
+and an untrained network returns what is known beforehand: the background or the mean.
 """
 
 from collections.abc import Mapping
@@ -41,19 +41,29 @@ class Climate:
         return cls(mean, std, error.square().mean(dim=(0, 2, 3)).sqrt())
 
 
+@dataclass(frozen=True)
+class NetworkShape:
+    """Names and meanings as in ``conf/reproduce.yaml``."""
+
+    widths: tuple[int, ...] = (48, 96, 128)
+    patch: int = 2
+    fill: bool = True
+
+
 class FieldReconstruction(nn.Module):
     """The trainable network.
 
     Args:
         exercise: for channels, observing plan and window.
         climate: of the training fields.
-        widths: of the U-Net.
+        shape: of the U-Net, and whether the nearest observation fills the cells without one.
     """
 
-    def __init__(self, exercise: Exercise, climate: Climate, widths: tuple[int, ...]) -> None:
+    def __init__(self, exercise: Exercise, climate: Climate, shape: NetworkShape) -> None:
         super().__init__()
         channels = len(exercise.quantities) + exercise.wanted * exercise.has_background
-        self.unet = UNet(UNetSettings(channels, exercise.wanted, widths=widths))
+        self.unet = UNet(UNetSettings(channels, exercise.wanted, widths=shape.widths, patch=shape.patch))
+        self.fill = shape.fill
         self.plan: ObservingPlan = exercise.plan
         self.wanted, self.size = exercise.wanted, exercise.size
         self.register_buffer("mean", climate.mean[:, None, None])
@@ -68,6 +78,8 @@ class FieldReconstruction(nn.Module):
             known = torch.cat([background, known[:, self.wanted :]], dim=1)
             scale = torch.cat([self.error_std, scale[self.wanted :]])
         channels = torch.where(observations.observed_mask, (observations.values - known) / scale, 0.0)
+        if self.fill:
+            channels = observations.filled(channels)
         if background is not None:
             channels = torch.cat([channels, (background - self.mean[: self.wanted]) / self.std[: self.wanted]], dim=1)
         return known[:, : self.wanted] + self.error_std * self.unet(channels)

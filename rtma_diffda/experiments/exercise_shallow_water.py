@@ -48,9 +48,9 @@ def shallow_water_exercise(size: ExerciseSize, *, generator: torch.Generator, sh
         title="Exercise 2: shallow water h, u, v from sparse observations of five kinds",
         story=(
             f"Shallow water from {sum(counts)} independent short runs over random terrain, at hours "
-            f"{' and '.join(map(str, _HOURS))}. There is no background. Five channels enter the network: depth, both "
-            "wind components, wind speed and relative vorticity where they are observed, 0 elsewhere; depth and wind "
-            "come out. Depth, wind vector, speed and vorticity each have sites of their own, other ones in every field."
+            f"{' and '.join(map(str, _HOURS))}. There is no background. Five channels enter the network: observations "
+            "of depth, both wind components, wind speed and relative vorticity; depth and wind come out. Depth, wind "
+            "vector, speed and vorticity each have sites of their own, other ones in every field."
         ),
         quantities=_QUANTITIES,
         wanted=3,

@@ -16,7 +16,6 @@ class ExerciseSize:
     sites: int = 60
     updates: int = 1000
     batch_size: int = 16
-    widths: tuple[int, ...] = (48, 96, 128)
 
     def __post_init__(self) -> None:
         require_between("size.cells", self.cells, 8, 512)

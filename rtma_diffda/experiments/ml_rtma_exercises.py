@@ -19,7 +19,7 @@ import torch
 from rtma_diffda import __version__
 from rtma_diffda.experiments.exercise_estimates import CLIMATE, NETWORK, TestCases, estimate_test_fields
 from rtma_diffda.experiments.exercise_fields import Exercise
-from rtma_diffda.experiments.exercise_network import Climate, FieldReconstruction
+from rtma_diffda.experiments.exercise_network import Climate, FieldReconstruction, NetworkShape
 from rtma_diffda.experiments.exercise_scores import score_sources
 from rtma_diffda.experiments.exercise_shallow_water import shallow_water_exercise
 from rtma_diffda.experiments.exercise_size import ExerciseSize
@@ -39,9 +39,7 @@ from rtma_diffda.verification.reports.page import PageHead, PageSection, write_p
 from rtma_diffda.verification.reports.report import Picture
 from rtma_diffda.verification.reports.tables import Table
 
-TINY = ExerciseSize(
-    cells=24, training_runs=8, validation_runs=2, test_runs=2, sites=12, updates=20, batch_size=4, widths=(16, 32)
-)
+TINY = ExerciseSize(cells=24, training_runs=8, validation_runs=2, test_runs=2, sites=12, updates=20, batch_size=4)
 """Seconds: everything runs, nothing is learnt."""
 
 _HEADER = ("quantity", "source", "RMSE", "5–95 %", f"{NETWORK} ÷ this", "5–95 %")
@@ -53,6 +51,7 @@ class ExerciseSettings:
 
     exercise: int
     size: ExerciseSize = field(default_factory=ExerciseSize)
+    network: NetworkShape = field(default_factory=NetworkShape)
     tiny: bool = False
     learning_rate: float = 1e-3
     drawn: int = 2
@@ -94,7 +93,7 @@ class ExerciseSettings:
     @property
     def training_directory(self) -> Path:
         """Where the training goes on when it was interrupted; another one for every choice of settings."""
-        facts = (self.exercise, self.chosen_size, self.learning_rate, self.seed)
+        facts = (self.exercise, self.chosen_size, self.network, self.learning_rate, self.seed)
         return Path(self.output) / f"training_{sha256(repr(facts).encode()).hexdigest()[:8]}"
 
 
@@ -140,7 +139,7 @@ def _trained(exercise: Exercise, settings: ExerciseSettings) -> tuple[FieldRecon
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)  # layers draw their initial weights from torch's own generator
         climate = Climate.of(exercise.training, exercise.wanted)
-        network = FieldReconstruction(exercise, climate, settings.chosen_size.widths)
+        network = FieldReconstruction(exercise, climate, settings.network)
     result = train(
         network,
         exercise.training,
@@ -239,6 +238,7 @@ def _facts(settings: ExerciseSettings) -> dict[str, Any]:
     training = settings.training
     return {
         **{name.replace("_", " "): value for name, value in asdict(settings.chosen_size).items()},
+        "U-Net": ", ".join(f"{name} {value}" for name, value in asdict(settings.network).items()),
         "learning rate": training.learning_rate,
         "seed": settings.seed,
     }

@@ -4,6 +4,7 @@ Runs that are stored already are left as they are: a killed generation, or one w
 """
 
 import contextlib
+import logging
 import multiprocessing
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -16,7 +17,7 @@ import torch
 from rtma_diffda import __version__
 from rtma_diffda.dynamics.nature_run import NatureSettings, RunFields, simulate_runs
 from rtma_diffda.dynamics.slab.diagnosis import SKY
-from rtma_diffda.errors import UsageError
+from rtma_diffda.errors import InputError, UsageError
 from rtma_diffda.experiments.data_set import BATCH, DataSetDesign, run_generator, run_static, run_times
 from rtma_diffda.experiments.data_set_report import write_data_set_report
 from rtma_diffda.experiments.data_set_stations import write_stations
@@ -27,6 +28,13 @@ from rtma_diffda.experiments.settings import require_between, settings_from
 from rtma_diffda.fields.layout import Layout
 from rtma_diffda.fields.series import StateSeries
 from rtma_diffda.io.simulation_store import SPLITS, SimulatedRun, write_run
+from rtma_diffda.variables import variable
+
+_log = logging.getLogger(__name__)
+
+_ATTEMPTS = 3
+_LARGEST_ERROR = {"t2m": 5.0, "d2m": 6.0, "u10m": 5.0, "v10m": 5.0, "sp": 200.0}
+"""SI: root mean square over a run, three to four times the usual; no forecast office would take such a background."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +69,16 @@ class SimulateSettings:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Runs of one split that one process integrates together."""
+    """Runs of one split that one process integrates together.
+
+    All of them are integrated even where some are stored: in another company a run differs by rounding.
+    """
 
     design: DataSetDesign
     seed: int
     split: str
     numbers: tuple[int, ...]
+    missing: tuple[int, ...]
 
 
 def run_simulation(settings: SimulateSettings) -> RunSummary:
@@ -133,23 +145,61 @@ def _missing(settings: SimulateSettings) -> Iterator[_Batch]:
             wanted = numbers[first : first + BATCH]
             absent = tuple(n for n in wanted if not design.run_path(seed, split, n).exists())
             if absent:
-                yield _Batch(design, seed, split, absent)
+                yield _Batch(design, seed, split, tuple(wanted), absent)
 
 
 def _make_batch(batch: _Batch) -> None:
-    design, split = batch.design, batch.split
-    statics = [run_static(design, batch.seed, split, number) for number in batch.numbers]
-    found = simulate_runs(
-        statics,
-        run_times(design, batch.seed, split, batch.numbers[0]),
-        NatureSettings(leads=design.lags),
-        generators=[run_generator(batch.seed, split, number, "weather") for number in batch.numbers],
+    """Integrate and store the runs of a batch; one that blew up is drawn again, and says so in its parameters."""
+    missing = list(batch.missing)
+    for attempt in range(_ATTEMPTS):
+        found = _integrated(batch, attempt)
+        for number in tuple(missing):
+            name, fields = f"{batch.split}/{number:03d}", found[number]
+            if problem := _implausible(fields):
+                _log.warning("run %s, draw %d: %s", name, attempt + 1, problem)
+                continue
+            write_run(batch.design.run_path(batch.seed, batch.split, number), _stored(name, fields, attempt))
+            missing.remove(number)
+        if not missing:
+            return
+    raise InputError(
+        f"{batch.split} runs {sorted(missing)} of seed {batch.seed} are implausible after {_ATTEMPTS} draws; see the "
+        "log"
     )
-    for number, fields in zip(batch.numbers, found, strict=True):
-        write_run(design.run_path(batch.seed, split, number), _stored(f"{split}/{number:03d}", fields))
 
 
-def _stored(name: str, fields: RunFields) -> SimulatedRun:
+def _integrated(batch: _Batch, attempt: int) -> dict[int, RunFields]:
+    design, seed, split, numbers = batch.design, batch.seed, batch.split, batch.numbers
+    generators = [run_generator(seed, split, number, "weather") for number in numbers]
+    for generator in generators if attempt else ():
+        generator.manual_seed(int(torch.randint(2**62, (attempt,), generator=generator)[-1]))
+    found = simulate_runs(
+        [run_static(design, seed, split, number) for number in numbers],
+        run_times(design, seed, split, numbers[0]),
+        NatureSettings(leads=() if split == "train" else design.lags),
+        generators=generators,
+    )
+    return dict(zip(numbers, found, strict=True))
+
+
+def _implausible(fields: RunFields) -> str:
+    """What is wrong with a run, in words; empty where nothing is."""
+    for i, name in enumerate(fields.layout.names):
+        lowest, highest = variable(name).valid_range
+        for what, values in (("truth", fields.truth), ("background", fields.background)):
+            inside = (values[:, i] >= lowest) & (values[:, i] <= highest)
+            if not bool(inside.all()):
+                return (
+                    f"{int((~inside).sum())} values of {name} in the {what} are not between {lowest:g} and {highest:g}"
+                )
+    error = (fields.background - fields.truth).square().mean(dim=(0, 2, 3)).sqrt()
+    for name, rmse in zip(fields.layout.names, error.tolist(), strict=True):
+        if rmse > _LARGEST_ERROR[name]:
+            return f"the background's error of {name}, {rmse:.3g}, is beyond {_LARGEST_ERROR[name]:g}"
+    return ""
+
+
+def _stored(name: str, fields: RunFields, attempt: int) -> SimulatedRun:
     layout, coarse = fields.layout, fields.large_scale
     sky = Layout.of(layout.grid, SKY)
     return SimulatedRun(
@@ -165,5 +215,5 @@ def _stored(name: str, fields: RunFields) -> SimulatedRun:
         },
         large_scale=StateSeries(coarse.values, coarse.layout, coarse.times),
         large_scale_static=coarse.static,
-        parameters=fields.parameters,
+        parameters={**fields.parameters, "draws": attempt + 1.0},
     )

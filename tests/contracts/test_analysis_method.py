@@ -6,11 +6,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
+from rtma_diffda.assimilation.background_itself import BackgroundItself
+from rtma_diffda.assimilation.corrected_background import CorrectedBackground
 from rtma_diffda.assimilation.correlation import BackgroundError
+from rtma_diffda.assimilation.error_calibration import ErrorCalibration
+from rtma_diffda.assimilation.multivariate_error import MultivariateError
+from rtma_diffda.assimilation.multivariate_interpolation import MultivariateInterpolation
+from rtma_diffda.assimilation.network_inputs import InputEncoding
 from rtma_diffda.assimilation.observation_interpolation import ObservationInterpolation
 from rtma_diffda.assimilation.optimal_interpolation import OptimalInterpolation
 from rtma_diffda.assimilation.posterior import ExactSolver, LocalSolver
+from rtma_diffda.assimilation.regression_network import RegressionNetwork, unet_settings
+from rtma_diffda.assimilation.sample_covariance import localised, sample_correlations
+from rtma_diffda.assimilation.unet_regression import UNetRegression
 from rtma_diffda.errors import InputError
 from rtma_diffda.fields.layout import Layout
 from rtma_diffda.fields.state import State
@@ -31,7 +41,36 @@ GRID = ProjectedGrid(
 )
 STATIC = ridge_and_coast(GRID)
 
+
+def sampled_error() -> MultivariateError:
+    """B of both variables from errors that are partly shared between them."""
+    layout = Layout.of(GRID, NAMES)
+    white = torch.randn(40, 3, *GRID.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    smooth = functional.avg_pool2d(white, 5, stride=1, padding=2) * 4.0
+    correlations = sample_correlations([smooth[:, :2] + smooth[:, 2:]], layout)
+    both = {"std": dict.fromkeys(NAMES, 1.5), "vertical_length": dict.fromkeys(NAMES, 600.0)}
+    return MultivariateError(
+        localised(correlations, 8e4), **both, land_sea_factor=0.8, univariate=dict.fromkeys(NAMES, B)
+    )
+
+
+def untrained_network() -> RegressionNetwork:
+    torch.manual_seed(0)
+    encoding = InputEncoding(dict.fromkeys(NAMES, 1.5), dict.fromkeys(NAMES, B))
+    return RegressionNetwork(encoding, unet_settings(encoding, (8, 16))).eval()
+
+
 METHODS: Mapping[str, Callable[[StaticFields], object]] = {
+    "background_itself": lambda static: BackgroundItself(static, dict.fromkeys(NAMES, 1.5)),
+    "corrected_background": lambda static: CorrectedBackground(
+        static, BackgroundItself(static), OptimalInterpolation(static, dict.fromkeys(NAMES, B))
+    ),
+    "multivariate_interpolation": lambda static: MultivariateInterpolation(
+        static, sampled_error(), dtype=torch.float64
+    ),
+    "unet_regression": lambda static: UNetRegression(
+        static, untrained_network(), ErrorCalibration(dict.fromkeys(NAMES, 0.1), dict.fromkeys(NAMES, 1.0))
+    ),
     "optimal_interpolation": lambda static: OptimalInterpolation(static, dict.fromkeys(NAMES, B)),
     "optimal_interpolation_flow": lambda static: OptimalInterpolation(static, dict.fromkeys(NAMES, FLOW)),
     "optimal_interpolation_local": lambda static: OptimalInterpolation(

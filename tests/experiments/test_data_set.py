@@ -16,7 +16,12 @@ def draw(*where):
 
 def test_every_run_split_seed_and_kind_of_draw_has_numbers_of_its_own():
     base = (1, "test", 0, "weather")
-    others = [(2, "test", 0, "weather"), (1, "train", 0, "weather"), (1, "test", 1, "weather"), (1, "test", 0, "terrain")]
+    others = [
+        (2, "test", 0, "weather"),
+        (1, "train", 0, "weather"),
+        (1, "test", 1, "weather"),
+        (1, "test", 0, "terrain"),
+    ]
     assert draw(*base) == draw(*base)
     assert all(draw(*base) != draw(*other) for other in others)
 

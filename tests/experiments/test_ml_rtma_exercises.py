@@ -9,12 +9,15 @@ from rtma_diffda.cli.configuration import compose_settings
 from rtma_diffda.errors import InputError, UsageError
 from rtma_diffda.experiments.exercise_baselines import LagCovariance, kriging, linear_interpolation
 from rtma_diffda.experiments.exercise_fields import ExerciseFields, Quantity
-from rtma_diffda.experiments.exercise_network import Climate, FieldReconstruction
+from rtma_diffda.experiments.exercise_network import Climate, FieldReconstruction, NetworkShape
 from rtma_diffda.experiments.exercise_scores import score_sources
 from rtma_diffda.experiments.exercise_shallow_water import shallow_water_exercise
+from rtma_diffda.experiments.exercise_size import ExerciseSize
 from rtma_diffda.experiments.exercise_temperature import temperature_exercise
 from rtma_diffda.experiments.ml_rtma_exercises import TINY, ExerciseSettings, run_exercise
-from rtma_diffda.experiments.sparse_observations import ObservingPlan
+from rtma_diffda.experiments.sparse_observations import ObservingPlan, SparseObservations
+
+SMALL = NetworkShape((16, 32))
 
 
 def seeded(seed=1):
@@ -44,6 +47,22 @@ def test_sites_are_shared_within_groups_and_errors_are_as_stated():
         assert float(errors.std()) == pytest.approx(error_std, rel=0.05)
     again = plan.observe(truth, generator=seeded())
     assert torch.equal(again.values, seen.values)
+
+
+def test_cells_are_filled_from_the_nearest_site_of_their_channel():
+    plan = ObservingPlan(groups=((0,), (1,)), sites=(3, 6), error_std=(0.0, 0.0))
+    truth = torch.arange(2 * 2 * 5 * 7.0).reshape(2, 2, 5, 7)
+    seen = plan.observe(truth, generator=seeded())
+    filled = seen.filled(seen.values)
+    for member, channel in np.ndindex(2, 2):
+        sites = seen.observed_mask[member, channel].nonzero().double()
+        cells = torch.ones(5, 7).nonzero().double()
+        distance = torch.cdist(cells, sites).reshape(5, 7, -1)
+        of_site = truth[member, channel][seen.observed_mask[member, channel]]
+        chosen = (filled[member, channel][..., None] == of_site).nonzero()[:, 2].reshape(5, 7, 1)
+        torch.testing.assert_close(distance.gather(-1, chosen)[..., 0], distance.min(dim=-1).values)
+    with pytest.raises(InputError, match="same number"):
+        SparseObservations(truth, truth > 50).filled(truth)
 
 
 def test_a_plan_that_misses_a_channel_is_refused():
@@ -90,7 +109,7 @@ def test_linear_interpolation_is_exact_on_a_plane_within_its_sites():
 
 
 def test_background_and_truth_of_exercise_1_have_the_same_statistics():
-    size = TINY.__class__(cells=24, training_runs=150, validation_runs=1, test_runs=1, sites=12)
+    size = ExerciseSize(cells=24, training_runs=150, validation_runs=1, test_runs=1, sites=12)
     fields = temperature_exercise(size, generator=seeded()).training
     truth, background = fields.truth[:, 0], fields.background[:, 0]
     assert float(background.mean() - truth.mean()) == pytest.approx(0.0, abs=0.2)
@@ -123,7 +142,7 @@ def test_runs_are_split_and_windows_are_cut_from_the_periodic_plane(water):
 @pytest.mark.parametrize("name", ["temperature", "water"])
 def test_an_untrained_network_returns_what_is_known_beforehand(name, request):
     exercise = request.getfixturevalue(name)
-    network = FieldReconstruction(exercise, Climate.of(exercise.training, exercise.wanted), (16, 32))
+    network = FieldReconstruction(exercise, Climate.of(exercise.training, exercise.wanted), SMALL)
     assert network.unet.settings.in_channels == {"temperature": 2, "water": 5}[name]
     fields = exercise.test.window(exercise.size)
     observations = exercise.plan.observe(fields.truth, generator=seeded())
@@ -136,7 +155,7 @@ def test_an_untrained_network_returns_what_is_known_beforehand(name, request):
 def test_the_loss_is_reproducible_and_falls(name, request):
     exercise = request.getfixturevalue(name)
     torch.manual_seed(0)
-    network = FieldReconstruction(exercise, Climate.of(exercise.training, exercise.wanted), (16, 32))
+    network = FieldReconstruction(exercise, Climate.of(exercise.training, exercise.wanted), SMALL)
     first, figures = network.loss(exercise.training, generator=seeded())
     assert torch.equal(network.loss(exercise.training, generator=seeded())[0], first)
     assert len(figures) == exercise.wanted
@@ -161,7 +180,7 @@ def test_scores_are_those_worked_out_by_hand():
 
 
 def test_a_whole_tiny_run_of_exercise_2(tmp_path):
-    summary = run_exercise(ExerciseSettings(2, tiny=True, drawn=1, output=str(tmp_path), progress=False))
+    summary = run_exercise(ExerciseSettings(2, network=SMALL, tiny=True, drawn=1, output=str(tmp_path), progress=False))
     page = summary.files["report"].read_text()
     assert all(
         word in page for word in ("cokriging with vorticity", "northward wind v (m/s)", "2 independent test runs")
@@ -170,7 +189,7 @@ def test_a_whole_tiny_run_of_exercise_2(tmp_path):
 
 
 def test_a_whole_tiny_run_of_exercise_1_repeats_itself(tmp_path):
-    settings = ExerciseSettings(1, tiny=True, drawn=1, output=str(tmp_path), progress=False)
+    settings = ExerciseSettings(1, network=SMALL, tiny=True, drawn=1, output=str(tmp_path), progress=False)
     summary = run_exercise(settings)
     assert all(path.stat().st_size > 0 for path in summary.files.values())
     assert {"report", "scores", "training", "case 1", "score table"} <= set(summary.files)
@@ -189,10 +208,14 @@ def test_configurations_become_settings(number):
     settings = ExerciseSettings.from_mapping(values)
     assert settings.exercise == number and settings.output == f"outputs/ml_rtma_exercise_{number}"
     assert settings.training.updates == settings.size.updates
-    default = ExerciseSettings(number)
-    assert settings.learning_rate == default.learning_rate
-    if number == 2:
-        assert settings.size == default.size
+    assert settings.network.fill == (number == 2)
+
+
+def test_defaults_of_file_and_dataclass_agree():
+    values = compose_settings("reproduce", ["experiment=ml_rtma_exercise_2"])
+    default = ExerciseSettings(2)
+    assert ExerciseSize(**values["size"]) == default.size
+    assert (values["seed"], values["drawn"], values["tiny"]) == (default.seed, default.drawn, default.tiny)
 
 
 def test_wrong_settings_are_said_in_words():

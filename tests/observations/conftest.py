@@ -8,7 +8,7 @@ from rtma_diffda.fields.layout import Layout
 from rtma_diffda.fields.state import State
 from rtma_diffda.geo.region import load_region
 from rtma_diffda.geo.static_fields import generate_static_fields
-from rtma_diffda.observations.simulated_network import simulated_network
+from rtma_diffda.observations.simulated_sites import simulated_network
 
 NAMES = ("t2m", "d2m", "u10m", "v10m", "sp", "gust", "tcc", "vis", "ceil")
 TIME = np.datetime64("2026-04-10T20:15", "ns")

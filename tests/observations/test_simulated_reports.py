@@ -13,17 +13,15 @@ from rtma_diffda.interfaces import AssimilationProblem
 from rtma_diffda.observations.flags import Flag
 from rtma_diffda.observations.metar_writer import write_metar
 from rtma_diffda.observations.operators import BilinearOperator
-from rtma_diffda.observations.simulated_network import (
-    ERROR_STD,
-    REPORTED,
-    ReportErrors,
+from rtma_diffda.observations.simulated_errors import ERROR_STD, REPORTED, ReportErrors
+from rtma_diffda.observations.simulated_reports import (
     observations_of,
-    ranked_network,
     received_by,
     simulate_observations,
     simulate_reports,
     truth_at,
 )
+from rtma_diffda.observations.simulated_sites import ranked_network
 from rtma_diffda.times import Window
 
 EXACT = ReportErrors(error_std={})

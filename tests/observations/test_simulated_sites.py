@@ -9,8 +9,7 @@ from rtma_diffda.geo.grid import transformer
 from rtma_diffda.geo.random_terrain import random_terrain
 from rtma_diffda.geo.region import load_region
 from rtma_diffda.geo.static_fields import StaticFields
-from rtma_diffda.observations.simulated_network import aerodrome_network, ranked_network, simulated_network
-from rtma_diffda.observations.simulated_sites import BIAS_COLUMNS
+from rtma_diffda.observations.simulated_sites import BIAS_COLUMNS, aerodrome_network, ranked_network, simulated_network
 
 
 def cells_of(grid, network):

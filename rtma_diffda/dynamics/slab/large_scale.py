@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 PATTERNS = ("front", "temperature", "humidity", "stream")
-_SLOPES = (4.6, 4.0, 4.0, 5.6)
+_SLOPES = (4.8, 4.2, 4.2, 5.8)
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ class LargeScaleLaw:
     """
 
     shortest_wave: float = 55e3
-    outer_length: float = 340e3
+    outer_length: float = 360e3
     decay_time: float = 50e3
-    coherence_length: tuple[float, float, float, float] = (125e3, 70e3, 80e3, 110e3)
-    coherence_power: float = 2.2
+    coherence_length: tuple[float, float, float, float] = (115e3, 62e3, 70e3, 100e3)
+    coherence_power: float = 2.0
     front_contrast: tuple[float, float] = (1.8, 4.0)
     front_sharpness: float = 0.25
     temperature_std: float = 0.8
@@ -65,9 +65,9 @@ class LargeScaleLaw:
     mean_wind: float = 9.0
     strongest_wind: float = 14.0
     wind_change: float = 2.5
-    own_wind: float = 0.5
+    own_wind: float = 0.6
     own_shift: float = 9e3
-    own_pressure: float = 12.0
+    own_pressure: float = 25.0
     own_temperature: float = 0.2
     own_time: float = 25e3
 

@@ -87,7 +87,7 @@ LAW: dict[str, tuple[float, float, str]] = {
     "critical_humidity": (0.70, 0.02, _SUM),
     "cloud_shading": (0.72, 0.06, _SUM),
     "breeze": (3.5, 0.18, _FACTOR),
-    "drainage": (0.10, 0.2, _FACTOR),
+    "drainage": (0.25, 0.2, _FACTOR),
     "convection": (1.3e-3, 0.2, _FACTOR),
     "wind_factor_land": (0.72, 0.06, _FACTOR),
     "wind_factor_sea": (0.90, 0.03, _FACTOR),

@@ -1,8 +1,8 @@
 """What ground, sun and cloud do to the slab and to the shallow surface layer.
 
 The surface layer of depth d lies on the ground inside the slab. Its temperature s departs from the slab's: the sun
-heats it over land unless cloud shades it, the clear night sky cools it, mixing with the slab brings it back, the faster the
-windier. Differences of s accelerate its wind (sea breeze, gust front), gravity pulls it along slopes (drainage):
+heats it over land unless cloud shades it, the clear night sky cools it, mixing with the slab brings it back, the
+faster the windier. Differences of s accelerate its wind (sea breeze, gust front), gravity pulls it along slopes:
 
     ∂s/∂t = w (A S (1 − a c) − K (1 − k c)) − s / τ(|u|) + w_sea (κ (T_sea − T) − s) / τ_sea − convection,
     ∂u_s/∂t = G ∇s + ε (g / θ) s ∇z − f × u_s − u_s / τ_s,    G = ½ g d / θ.

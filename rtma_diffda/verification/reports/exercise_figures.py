@@ -98,6 +98,9 @@ def training_figure(updates: Sequence[int], training: Sequence[float], validatio
     axis.plot(list(validation), list(validation.values()), color="#D55E00", marker="o", markersize=3,
               label="validation runs, averaged weights")  # fmt: skip
     axis.set_yscale("log")
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter("{x:g}")
+    axis.tick_params(which="minor", labelsize=TICK_SIZE)
     axis.set_xlabel("update", fontsize=LABEL_SIZE)
     axis.set_ylabel("mean squared error (normalised)", fontsize=LABEL_SIZE)
     axis.legend(fontsize=TICK_SIZE, frameon=False)

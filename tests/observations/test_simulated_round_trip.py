@@ -20,14 +20,9 @@ from rtma_diffda.observations.metar_writer import KNOT, write_metar
 from rtma_diffda.observations.operators import BilinearOperator
 from rtma_diffda.observations.quality_control import BackgroundCheck
 from rtma_diffda.observations.screening import QualityControl
-from rtma_diffda.observations.simulated_network import (
-    REPORTED,
-    ReportErrors,
-    as_station_table,
-    flag_late,
-    simulate_reports,
-    simulated_network,
-)
+from rtma_diffda.observations.simulated_errors import REPORTED, ReportErrors
+from rtma_diffda.observations.simulated_reports import flag_late, simulate_reports
+from rtma_diffda.observations.simulated_sites import as_station_table, simulated_network
 from rtma_diffda.observations.table import Observations
 from rtma_diffda.times import Window
 
