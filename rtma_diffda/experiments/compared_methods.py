@@ -18,7 +18,6 @@ from rtma_diffda.assimilation.multivariate_interpolation import MultivariateInte
 from rtma_diffda.assimilation.multivariate_tuning import tune_multivariate
 from rtma_diffda.assimilation.observation_interpolation import ObservationInterpolation
 from rtma_diffda.assimilation.optimal_interpolation import OptimalInterpolation
-from rtma_diffda.assimilation.regression_checkpoint import regression_from_checkpoint
 from rtma_diffda.assimilation.sample_covariance import sample_correlations
 from rtma_diffda.assimilation.truth_cases import TruthCase, background_error_std
 from rtma_diffda.assimilation.truth_tuning import (
@@ -28,10 +27,9 @@ from rtma_diffda.assimilation.truth_tuning import (
     tune_on_truth,
     tune_structures_on_truth,
 )
-from rtma_diffda.assimilation.unet_regression import UNetRegression
+from rtma_diffda.assimilation.unet_regression import UNetRegression, load_unet_regression
 from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.interfaces import AnalysisMethod
-from rtma_diffda.io.checkpoint import read_checkpoint
 from rtma_diffda.resources import resource_directory
 
 _log = logging.getLogger(__name__)
@@ -94,8 +92,7 @@ class Workshop:
         Raises:
             InputError: the checkpoint is absent or damaged.
         """
-        network, calibration = regression_from_checkpoint(read_checkpoint(self.checkpoint(name)))
-        return UNetRegression(self.static, network, calibration)
+        return load_unet_regression(self.checkpoint(name), self.static)
 
 
 def build_compared(names: Sequence[str], workshop: Workshop) -> tuple[ComparedMethod, ...]:

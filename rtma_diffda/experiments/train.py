@@ -14,13 +14,14 @@ from typing import Any
 import torch
 
 from rtma_diffda.assimilation.correlation import BackgroundError
-from rtma_diffda.assimilation.error_calibration import ErrorCalibration, fit_error_calibration
+from rtma_diffda.assimilation.error_calibration import ErrorCalibration
 from rtma_diffda.assimilation.network_inputs import InputEncoding
 from rtma_diffda.assimilation.regression_checkpoint import regression_checkpoint
 from rtma_diffda.assimilation.regression_network import RegressionNetwork, RegressionTraining, unet_settings
 from rtma_diffda.assimilation.simulated_observing import Observing
 from rtma_diffda.assimilation.truth_cases import TruthCase
 from rtma_diffda.assimilation.truth_tuning import truth_starts, tune_on_truth
+from rtma_diffda.assimilation.unet_regression import UNetRegression, calibrated
 from rtma_diffda.errors import UsageError
 from rtma_diffda.experiments.data_set import DataSetDesign
 from rtma_diffda.experiments.model_card import model_card
@@ -188,19 +189,8 @@ def _validation_cases(settings: TrainSettings, *, share: float) -> list[TruthCas
 def _calibrated(settings: TrainSettings, network: RegressionNetwork) -> ErrorCalibration:
     """Fitted on validation runs, over networks of few and of many stations where observations are seen."""
     shares = _CALIBRATION_SHARES if TARGETS[settings.target] else (1.0,)
-    errors, references = [], []
-    network.eval()
-    scale = None
-    for share in shares:
-        for case in _validation_cases(settings, share=share):
-            inputs = network.encoding.of_problem(case.problem, case.static)
-            values = case.problem.background.values
-            scale = network.encoding.scale(values)
-            with torch.no_grad():
-                analysis = values + network(inputs).to(values) * scale
-            errors.append(analysis - case.truth.values)
-            references.append(inputs.error_std.to(values) * scale)
-    return fit_error_calibration(torch.cat(errors), torch.cat(references), network.encoding.names)
+    cases = [case for share in shares for case in _validation_cases(settings, share=share)]
+    return calibrated(UNetRegression(cases[0].static, network), cases).calibration
 
 
 def _provenance(settings: TrainSettings, pairs: Pairs, result: TrainingResult) -> dict[str, Any]:

@@ -6,12 +6,15 @@ q = ε e / p; air pressure of the moisture formulas is that of the standard atmo
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 LAPSE = 0.0065
 """K/m: fall of the slab's temperature with height."""
 GRAVITY, GAS_CONSTANT = 9.80665, 287.05
 MOISTURE_SCALE = 2600.0
 """m: height over which specific humidity falls to 1/e."""
+HIGHEST_SEEN = 3650.0
+"""Metres: automatic stations see no cloud above 12,000 ft."""
 _EPSILON = 0.622
 
 
@@ -29,6 +32,21 @@ def dew_point(humidity: Tensor, pressure: Tensor) -> Tensor:
 def standard_pressure(height: Tensor) -> Tensor:
     """Pressure (Pa) of the standard atmosphere at ``height`` (m)."""
     return 101325.0 * (1.0 - LAPSE * height / 288.15) ** (GRAVITY / (GAS_CONSTANT * LAPSE))
+
+
+def below_temperature(dew_point: Tensor, temperature: Tensor) -> Tensor:
+    """``dew_point`` where it is well below ``temperature`` (both K, same shape), bent smoothly to stay below it."""
+    return temperature - softplus(temperature - dew_point, beta=2.0)
+
+
+def hydrostatic_ratio(height: Tensor, temperature: Tensor) -> Tensor:
+    """p(z) / p_msl = (1 − Γ z / T)^(g / (R Γ)) at ``height`` z (m), with ``temperature`` T (K) at sea level."""
+    return (1.0 - LAPSE * height / temperature) ** (GRAVITY / (GAS_CONSTANT * LAPSE))
+
+
+def cloud_base(temperature: Tensor, dew_point: Tensor) -> Tensor:
+    """Lifting condensation level (m above ground) from temperatures in K, 125 m/K apart, within 30 … 3650 m."""
+    return torch.clamp(125.0 * (temperature - dew_point), 30.0, HIGHEST_SEEN)
 
 
 def _saturation_pressure(temperature: Tensor) -> Tensor:

@@ -9,17 +9,21 @@ Terrain may be another than the model's: that is how a coarse model's state is b
 import torch
 from torch import Tensor
 
-from rtma_diffda.dynamics.diagnosed_weather import cloud_base
-from rtma_diffda.dynamics.simulated_weather import below_temperature
-from rtma_diffda.dynamics.slab.air import LAPSE, MOISTURE_SCALE, dew_point
+from rtma_diffda.dynamics.slab.air import (
+    HIGHEST_SEEN,
+    LAPSE,
+    MOISTURE_SCALE,
+    below_temperature,
+    cloud_base,
+    dew_point,
+    hydrostatic_ratio,
+)
 from rtma_diffda.dynamics.slab.model import SlabModel
 from rtma_diffda.dynamics.slab.state import SlabForcing, SlabState
-from rtma_diffda.dynamics.surface_effects import hydrostatic_ratio
 
 NEAR_SURFACE = ("t2m", "d2m", "u10m", "v10m", "sp")
 SKY = ("gust", "tcc", "vis", "ceil")
 _DENSITY = 1.2
-_HIGHEST_SEEN = 3650.0
 _BROKEN = 4.5 / 8
 
 
@@ -65,7 +69,7 @@ def sky(model: SlabModel, state: SlabState, forcing: SlabForcing, *, near_ground
     gust = torch.hypot(u, v) * (1.38 + turbulence) + 1.5 * forcing.convection * torch.sigmoid((cover - 0.4) * 10.0)
     # a sky that is only just broken has its main layer above the first clouds, an overcast one lies on them
     main_layer = cloud_base(t2m, d2m) * (1.0 + 1.2 * (1.0 - cover) / (1.0 - _BROKEN))
-    ceiling = torch.where(cover >= _BROKEN, main_layer.clamp(max=_HIGHEST_SEEN), torch.nan)
+    ceiling = torch.where(cover >= _BROKEN, main_layer.clamp(max=HIGHEST_SEEN), torch.nan)
     haze = 1.0 - torch.exp(-(((t2m - d2m).clamp(min=0.0) / 4.0) ** 1.5))
     visibility = (200.0 + 60e3 * haze * (1.0 - 0.3 * cover)).clamp(100.0, 80e3)
     return torch.stack([gust, cover, visibility, ceiling], dim=1)
