@@ -1,12 +1,18 @@
 """Every configuration file becomes settings, and every experiment names files, regions and methods that exist."""
 
+from dataclasses import replace
+
 import pytest
 
 from rtma_diffda.cli.configuration import compose_settings
 from rtma_diffda.experiments.analyse import AnalyseSettings
+from rtma_diffda.experiments.compare import CompareSettings
 from rtma_diffda.experiments.demo import DemoSettings
 from rtma_diffda.experiments.ingest import IngestSettings
 from rtma_diffda.experiments.methods import BUILDERS
+from rtma_diffda.experiments.ml_rtma_exercises import ExerciseSettings
+from rtma_diffda.experiments.simulate import SimulateSettings
+from rtma_diffda.experiments.train import TrainSettings
 from rtma_diffda.geo.region import load_region
 from rtma_diffda.resources import resource_directory
 
@@ -23,7 +29,45 @@ def settings_of(overrides: list[str]) -> AnalyseSettings:
     return AnalyseSettings.from_mapping(composed)
 
 
-@pytest.mark.parametrize("name", names_in("experiment"))
+def experiments(prefix: str) -> list[str]:
+    return [name for name in names_in("experiment") if name.startswith(prefix)]
+
+
+def composed(verb: str, overrides: list[str]) -> dict:
+    values = compose_settings(verb, overrides)
+    values.pop("log")
+    return values
+
+
+def test_every_experiment_belongs_to_a_verb():
+    known = [*experiments("europe"), *experiments("osse"), *experiments("ml_rtma")]
+    assert sorted(known) == names_in("experiment")
+
+
+@pytest.mark.parametrize("name", experiments("osse"))
+def test_simulated_experiments_become_settings_of_every_verb_that_shares_their_data(name):
+    chosen = [f"experiment={name}"]
+    simulated = SimulateSettings.from_mapping(composed("simulate", chosen))
+    trained = TrainSettings.from_mapping(composed("train", chosen))
+    compared = CompareSettings.from_mapping(composed("compare", chosen))
+    assert simulated.data == trained.data == compared.data and simulated.data.name == name
+    assert load_region(simulated.data.region).name == name
+    assert trained.training_settings().batch_size > 0
+
+
+@pytest.mark.parametrize("name", experiments("ml_rtma"))
+def test_exercises_become_settings(name):
+    assert f"exercise_{ExerciseSettings.from_mapping(composed('reproduce', [f'experiment={name}'])).exercise}" in name
+
+
+def test_defaults_of_simulation_files_and_dataclasses_agree():
+    assert SimulateSettings.from_mapping(composed("simulate", [])) == SimulateSettings()
+    assert TrainSettings.from_mapping(composed("train", [])) == TrainSettings()
+    from_file = CompareSettings.from_mapping(composed("compare", []))
+    assert replace(from_file, checkpoints={}) == CompareSettings()
+
+
+@pytest.mark.parametrize("name", experiments("europe"))
 def test_every_experiment_becomes_settings(name):
     settings = settings_of([f"experiment={name}", "data=somewhere"])
     assert load_region(settings.region).name == settings.region

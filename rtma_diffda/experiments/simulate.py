@@ -47,6 +47,7 @@ class SimulateSettings:
     splits: tuple[str, ...] = SPLITS
     seed: int = 0
     workers: int = 2
+    device: str = "cpu"
     report: bool = True
     progress: bool = True
 
@@ -79,6 +80,7 @@ class _Batch:
     split: str
     numbers: tuple[int, ...]
     missing: tuple[int, ...]
+    device: str
 
 
 def run_simulation(settings: SimulateSettings) -> RunSummary:
@@ -145,7 +147,7 @@ def _missing(settings: SimulateSettings) -> Iterator[_Batch]:
             wanted = numbers[first : first + BATCH]
             absent = tuple(n for n in wanted if not design.run_path(seed, split, n).exists())
             if absent:
-                yield _Batch(design, seed, split, tuple(wanted), absent)
+                yield _Batch(design, seed, split, tuple(wanted), absent, settings.device)
 
 
 def _make_batch(batch: _Batch) -> None:
@@ -176,7 +178,7 @@ def _integrated(batch: _Batch, attempt: int) -> dict[int, RunFields]:
     found = simulate_runs(
         [run_static(design, seed, split, number) for number in numbers],
         run_times(design, seed, split, numbers[0]),
-        NatureSettings(leads=() if split == "train" else design.lags),
+        NatureSettings(leads=() if split == "train" else design.lags, device=batch.device),
         generators=generators,
     )
     return dict(zip(numbers, found, strict=True))
