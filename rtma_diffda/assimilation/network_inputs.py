@@ -75,12 +75,14 @@ class InputEncoding:
         background_errors: B by variable, of the interpolation among the inputs.
         observation_error_factors: {variable: what ``error_std`` is multiplied with in it}; 1 where not named.
         observations: False for a network that corrects the background without looking at any observation.
+        spacing: of the grids (m) that the network knows; None where that was not recorded.
     """
 
     scales: Mapping[str, float]
     background_errors: Mapping[str, BackgroundError]
     observation_error_factors: Mapping[str, float] = field(default_factory=dict)
     observations: bool = True
+    spacing: float | None = None
 
     def __post_init__(self) -> None:
         if not self.scales or not all(scale > 0 for scale in self.scales.values()):

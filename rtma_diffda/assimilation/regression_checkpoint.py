@@ -39,6 +39,7 @@ def regression_checkpoint(
         "architecture": ARCHITECTURE,
         "scales": {name: float(scale) for name, scale in encoding.scales.items()},
         "observations": encoding.observations,
+        "spacing": encoding.spacing,
         "background_errors": {name: _plain(error) for name, error in encoding.background_errors.items()},
         "observation_error_factors": {name: float(v) for name, v in encoding.observation_error_factors.items()},
         "unet": asdict(network.unet.settings) | {"widths": list(network.unet.settings.widths)},
@@ -63,6 +64,7 @@ def regression_from_checkpoint(checkpoint: Checkpoint) -> tuple[RegressionNetwor
             {name: BackgroundError(**error) for name, error in config["background_errors"].items()},
             config["observation_error_factors"],
             config["observations"],
+            config.get("spacing"),
         )
         settings = UNetSettings(**config["unet"] | {"widths": tuple(config["unet"]["widths"])})
         stored = config["calibration"]

@@ -11,7 +11,7 @@ batch.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -110,8 +110,9 @@ def observe(batch: Pairs, observing: Observing, *, generator: torch.Generator) -
         orography, land = batch.orography[member].cpu(), batch.land_fraction[member].cpu()
         count = _draw_count(observing, generator)
         stations = draw_stations(orography, land, spacing, count=count, generator=generator)
-        factor = _draw_error_factor(observing, generator)
-        reports.append(_report(batch, member, _on(stations, batch.truth.device), observing, factor, generator))
+        scaled = _with_errors_times(_draw_error_factor(observing, generator), observing)
+        there = _on(stations, batch.truth.device)
+        reports.append(_report(batch, member, stations=there, observing=scaled, generator=generator))
     return reports
 
 
@@ -178,14 +179,18 @@ def _draw_error_factor(observing: Observing, generator: torch.Generator) -> floa
     return 1.0 if usual < observing.usual_share else lowest * (highest / lowest) ** position
 
 
+def _with_errors_times(factor: float, observing: Observing) -> Observing:
+    return replace(observing, error_std={name: factor * std for name, std in observing.error_std.items()})
+
+
 def _report(
-    batch: Pairs, member: int, stations: Stations, observing: Observing, factor: float, generator: torch.Generator
+    batch: Pairs, member: int, *, stations: Stations, observing: Observing, generator: torch.Generator
 ) -> Reports:
     names = batch.layout.names
     unknown = [name for name in names if name not in observing.error_std]
     if unknown:
         raise UsageError(f"simulated stations have no observation error for {', '.join(unknown)}")
-    std = factor * torch.tensor([observing.error_std[name] for name in names])
+    std = torch.tensor([observing.error_std[name] for name in names])
     error_std = std[:, None].expand(len(names), len(stations)).to(batch.truth)
     noise = _draw_errors(error_std.shape, observing, generator).to(batch.truth)
     reported, expected = height_corrected(

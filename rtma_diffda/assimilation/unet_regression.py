@@ -2,8 +2,9 @@
 
     x_a = x_b + x_OI + s f(background, land, time of day, observation channels),
 
-one evaluation of the network a member. ``RegressionNetwork`` holds f and its training; this is the method, and its
-checkpoint. Without observations in the encoding it is the learned correction of the background.
+``RegressionNetwork`` holds f and its training; this is the method, and its checkpoint. Without observations in the
+encoding it is the learned correction of the background. f is the mean of the network's answers to the same world in
+several orientations, each turned back: the average of four lowers the error by about 1 % for four evaluations a member.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from rtma_diffda.assimilation.network_inputs import NetworkInputs
 from rtma_diffda.assimilation.optimal_interpolation import NO_TERRAIN
 from rtma_diffda.assimilation.regression_checkpoint import regression_from_checkpoint
 from rtma_diffda.assimilation.regression_network import RegressionNetwork
+from rtma_diffda.assimilation.rotation import possible_turns
 from rtma_diffda.assimilation.truth_cases import TruthCase
 from rtma_diffda.errors import UsageError
 from rtma_diffda.geo.static_fields import StaticFields
@@ -27,6 +29,7 @@ from rtma_diffda.observations.operators import bilinear_stencil
 from rtma_diffda.observations.table import Observations
 
 MEMBERS_AT_A_TIME = 16
+_SPACING_TOLERANCE = 0.1
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,13 @@ class UNetRegression:
         static: terrain and land on the analysis grid.
         network: trained; evaluated without gradients, in float32.
         calibration: of its errors; None: no ``error_std`` is stated.
+        orientations: in how many ways, turned by right angles, the network sees the problem; no more than there are.
     """
 
     static: StaticFields
     network: RegressionNetwork
     calibration: ErrorCalibration | None = None
+    orientations: int = 4
 
     def analyse(self, problem: AssimilationProblem, *, generator: torch.Generator) -> Analysis:
         """The analysis on the grid; no random numbers are drawn.
@@ -58,7 +63,9 @@ class UNetRegression:
             f"{name}_increment_rms": float(increment[:, i].square().mean().sqrt())
             for i, name in enumerate(background.layout.names)
         }
+        diagnostics["network_calls"] = float(background.members * len(self._turns(tuple(increment.shape[-2:]))))
         degraded = (NO_TERRAIN,) if self.static.orography is None else ()
+        degraded += self._unknown_spacing(background.layout.grid.dx)
         state = background.with_values(background.values + increment)
         return Analysis(state, problem, self._error_std(reference.to(background.values)), diagnostics, degraded)
 
@@ -81,10 +88,26 @@ class UNetRegression:
         """The increments over s, some members at a time."""
         was_training = self.network.training
         self.network.eval()
+        turns = self._turns(tuple(inputs.increment.shape[-2:]))
         rows = torch.arange(len(inputs.context)).split(MEMBERS_AT_A_TIME)
-        answer = torch.cat([self.network(inputs.select(part)) for part in rows])
+        answer = torch.cat([sum(self._turned(inputs.select(part), k) for k in turns) / len(turns) for part in rows])
         self.network.train(was_training)
         return answer
+
+    def _turned(self, inputs: NetworkInputs, turns: int) -> Tensor:
+        """The network's answer to the turned world, turned back."""
+        encoding = self.network.encoding
+        return encoding.turned_fields(self.network(encoding.turned(inputs, turns)), -turns % 4)
+
+    def _turns(self, shape: tuple[int, int]) -> tuple[int, ...]:
+        return possible_turns(shape)[: self.orientations]
+
+    def _unknown_spacing(self, spacing: float) -> tuple[str, ...]:
+        """A reason for less trust where the grid is not like those that the network has learned from."""
+        known = self.network.encoding.spacing
+        if known is None or abs(spacing - known) <= _SPACING_TOLERANCE * known:
+            return ()
+        return (f"the network has learned from grids of {known:.0f} m, this one has {spacing:.0f} m",)
 
     def _error_std(self, reference: Tensor) -> Tensor | None:
         """(channel, y, x) SI, from optimal interpolation's."""

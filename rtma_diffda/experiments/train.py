@@ -47,10 +47,10 @@ _CALIBRATION_SHARES = (0.2, 1.0, 2.5)
 class NetworkSettings:
     """Size of the U-Net."""
 
-    widths: tuple[int, ...] = (64, 128, 192)
+    widths: tuple[int, ...] = (128, 192)
     blocks: int = 1
-    patch: int = 2
-    orientations: int = 2
+    patch: int = 4
+    orientations: int = 4
     penalty: str = "squared"
 
 
@@ -58,14 +58,14 @@ class NetworkSettings:
 class RecipeSettings:
     """How it is trained; what ``TrainingSettings`` says, and defaults that were found to work."""
 
-    updates: int = 3000
-    batch_size: int = 16
+    updates: int = 6000
+    batch_size: int = 6
     learning_rate: float = 2e-3
     warm_up_updates: int = 50
-    weight_decay: float = 1e-4
-    average_half_life: float = 100.0
+    weight_decay: float = 0.02
+    average_half_life: float = 150.0
     bfloat16: bool = True
-    validate_every: int = 250
+    validate_every: int = 300
     validation_members: int = 96
     patience: int | None = None
     max_cpu_seconds: float | None = None
@@ -155,7 +155,7 @@ def _network(settings: TrainSettings, pairs: Pairs, cases: Sequence[TruthCase]) 
         tuned = tune_on_truth(cases, truth_starts(layout))
         errors = {name: found.background_error for name, found in tuned.items()}
         factors = {name: found.observation_error_factor for name, found in tuned.items()}
-    encoding = InputEncoding(_scales(pairs), errors, factors, observations=observes)
+    encoding = InputEncoding(_scales(pairs), errors, factors, observes, layout.grid.dx)
     own = settings.network
     unet = unet_settings(encoding, own.widths, blocks=own.blocks, patch=own.patch)
     training = RegressionTraining(observing=Observing(), penalty=own.penalty, orientations=own.orientations)

@@ -9,6 +9,7 @@ from test_network_inputs import problem_of as problem_of_reports
 from rtma_diffda.assimilation.error_calibration import ErrorCalibration
 from rtma_diffda.assimilation.optimal_interpolation import OptimalInterpolation
 from rtma_diffda.assimilation.regression_checkpoint import regression_checkpoint, regression_from_checkpoint
+from rtma_diffda.assimilation.rotation import possible_turns
 from rtma_diffda.assimilation.simulated_observing import Observing, observe
 from rtma_diffda.assimilation.truth_cases import TruthCase
 from rtma_diffda.assimilation.unet_regression import UNetRegression, calibrated, load_unet_regression
@@ -147,3 +148,27 @@ def test_foreign_checkpoints_are_refused():
     spoilt = dict(checkpoint.config) | {"unet": dict(checkpoint.config["unet"]) | {"depth": 3}}
     with pytest.raises(InputError, match="depth"):
         regression_from_checkpoint(replace(checkpoint, config=spoilt))
+
+
+def test_a_grid_of_another_spacing_is_named_as_a_reason_for_less_trust(problem):
+    spacing = problem.background.layout.grid.dx
+    for known, count in ((spacing, 0), (2.0 * spacing, 1), (None, 0)):
+        network = network_of(replace(ENCODING, spacing=known))
+        degraded = analyse(UNetRegression(STATIC, network), problem).degraded
+        assert len(degraded) == count and all(f"{2 * spacing:.0f} m" in reason for reason in degraded)
+
+
+def test_the_mean_over_orientations_is_what_each_gives_turned_back(problem):
+    encoding, network = TRAINED.network.encoding, TRAINED.network
+    inputs, _ = encoding.of_problem(problem, STATIC)
+    turns = possible_turns(problem.background.layout.grid.shape)
+    with torch.no_grad():
+        answers = [encoding.turned_fields(network(encoding.turned(inputs, k)), -k % 4) for k in turns]
+    scale = encoding.scale(answers[0])
+    analysis = analyse(TRAINED, problem)
+    expected = torch.stack(answers).mean(dim=0) * scale
+    torch.testing.assert_close(analysis.increment().float(), expected, rtol=1e-5, atol=1e-3)
+    assert analysis.diagnostics["network_calls"] == len(turns)
+    single = analyse(replace(TRAINED, orientations=1), problem)
+    torch.testing.assert_close(single.increment().float(), answers[0] * scale, rtol=1e-5, atol=1e-3)
+    assert not torch.allclose(analysis.increment(), single.increment(), atol=1e-2)
