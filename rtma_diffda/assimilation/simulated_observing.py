@@ -21,11 +21,14 @@ from rtma_diffda.errors import UsageError
 from rtma_diffda.fields.pairs import Pairs
 from rtma_diffda.geo.height import LAPSE_RATES, pressure_ratio
 from rtma_diffda.observations.simulated_errors import ERROR_STD
+from rtma_diffda.observations.simulated_sites import (
+    HEIGHT_STD,
+    HEIGHT_STD_PER_RELIEF,
+    MARGIN,
+    SEA_SHARE,
+    SITE_HEIGHT_SCALE,
+)
 
-_MARGIN = 3  # grid points between the edge and the nearest station
-_SEA_SHARE = 0.04  # chance of a site at sea, relative to low land
-_SITE_HEIGHT_SCALE = 600.0  # m of height over which sites thin out to 1/e
-_HEIGHT_STD, _HEIGHT_STD_PER_RELIEF = 5.0, 0.25  # m, and m per m of relief between neighbouring grid points
 _GROSS_SIZE = (8.0, 16.0)  # observation errors that a gross error amounts to
 
 
@@ -151,10 +154,10 @@ def _stencil(row: Tensor, column: Tensor, shape: tuple[int, int]) -> tuple[Tenso
 
 
 def _site_weights(orography: Tensor, land_fraction: Tensor) -> Tensor:
-    on_land = torch.exp(-orography.float().clamp_min(0.0) / _SITE_HEIGHT_SCALE)
-    weights = torch.where(land_fraction >= 0.5, on_land, _SEA_SHARE)
+    on_land = torch.exp(-orography.float().clamp_min(0.0) / SITE_HEIGHT_SCALE)
+    weights = torch.where(land_fraction >= 0.5, on_land, SEA_SHARE)
     inside = torch.zeros_like(weights)
-    inside[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN] = 1.0
+    inside[MARGIN:-MARGIN, MARGIN:-MARGIN] = 1.0
     return weights * inside
 
 
@@ -162,7 +165,7 @@ def _site_heights(stations: Stations, orography: Tensor, draws: Tensor) -> Tenso
     terrain = orography.float()
     relief = torch.hypot(*torch.gradient(terrain))
     at_site = stations.at(terrain)
-    sites = at_site + draws * (_HEIGHT_STD + _HEIGHT_STD_PER_RELIEF * stations.at(relief))
+    sites = at_site + draws * (HEIGHT_STD + HEIGHT_STD_PER_RELIEF * stations.at(relief))
     return torch.maximum(sites, at_site.clamp_max(1.0))
 
 

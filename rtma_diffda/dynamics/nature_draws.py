@@ -41,14 +41,14 @@ class RunDraws:
     """Attributes:
     climate: shared.
     truth, twin: of the two models.
-    terrain, forecasts, large_scale: generators of the twin's terrain, of the lagged forecasts, and of the errors of the
-        large-scale states.
+    terrains: generators of the truth's and of the twin's terrain.
+    forecasts, large_scale: generators of the lagged forecasts, and of the errors of the large-scale states.
     """
 
     climate: Climate
     truth: ModelDraws
     twin: ModelDraws
-    terrain: torch.Generator
+    terrains: tuple[torch.Generator, torch.Generator]
     forecasts: torch.Generator
     large_scale: torch.Generator
 
@@ -73,7 +73,8 @@ class RunDraws:
                 SlabParameters.draw(settings.parameter_spread, generator=own),
             )
 
-        return cls(climate, model(truth), model(twin), terrain, forecasts, large_scale)
+        terrains = (split_generator(terrain), split_generator(terrain))
+        return cls(climate, model(truth), model(twin), terrains, forecasts, large_scale)
 
     def forecast(
         self, launch: int, nodes: int, law: ModeLaw, settings: NatureSettings

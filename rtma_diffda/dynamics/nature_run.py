@@ -1,13 +1,13 @@
 """Nature runs and their twins: simulated truth that solves the slab's equations, and backgrounds honestly wrong.
 
 Truth and twin are two draws of one stochastic process given what they share: terrain, climate, the coherent part of the
-large scale, the places that are ready for convection. Parameters and everything else are drawn for each from the same
-law, so that no statistics of the background betray its error. The twin's terrain alone is coarser, with the lost detail
-replaced (``twin``), and its fields are brought to the true terrain.
+large scale, the places that are ready for convection. Parameters, the detail of the terrain (``model_terrain``) and
+everything else are drawn for each from the same law, and both are brought to the map's terrain: truth and background
+are *exchangeable*, so that no statistics of the background betray its error.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -150,7 +150,7 @@ def _run_fields(
 def _large_scale(run: _Run, record: Record, clock: RunClock, settings: NatureSettings) -> CoarseStates:
     return coarse_states(
         record.extended[run.index],
-        run.world.schedule.landscape.static_of(run.index, run.static),
+        replace(run.world.schedule.landscape, terrain=run.world.true_terrain).static_of(run.index, run.static),
         np.array([clock.time(node) for node in clock.large_scale_nodes]),
         coarsening=settings.coarsening,
         names=NEAR_SURFACE,

@@ -25,7 +25,7 @@ class NatureSettings:
         margin: points beyond the region on every side, where the domain closes on itself.
         spin_up: how long runs go before the first time asked for.
         forcing_interval: between renewals of the forcing; output times are multiples of it.
-        twin_smoothing: L of the twin's terrain (m).
+        terrain_smoothing: L of the models' terrains (m).
         parameter_spread: 0 … 1, how far parameters spread about their typical values.
         leads: lead times (whole hours) of lagged forecasts; none by default, as they cost as much as the runs.
         launch_interval: between starts of lagged forecasts, the first at the first time.
@@ -40,7 +40,7 @@ class NatureSettings:
     margin: int = 20
     spin_up: np.timedelta64 = field(default_factory=lambda: _hours(12))
     forcing_interval: np.timedelta64 = field(default_factory=lambda: np.timedelta64(15, "m"))
-    twin_smoothing: float = 3e3
+    terrain_smoothing: float = 2.5e3
     parameter_spread: float = 1.0
     leads: tuple[int, ...] = ()
     launch_interval: np.timedelta64 = field(default_factory=lambda: _hours(6))

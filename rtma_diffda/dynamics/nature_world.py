@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rtma_diffda.dynamics.model_terrain import model_terrain
 from rtma_diffda.dynamics.nature_draws import RunDraws, mode_law
 from rtma_diffda.dynamics.nature_settings import NatureSettings, RunClock
 from rtma_diffda.dynamics.slab.convection import ConvectiveEvents
@@ -17,7 +18,6 @@ from rtma_diffda.dynamics.slab.large_scale import Climate, LargeScaleSeries
 from rtma_diffda.dynamics.slab.model import SlabModel
 from rtma_diffda.dynamics.slab.parameters import SlabParameters
 from rtma_diffda.dynamics.slab.state import SlabForcing, SlabState
-from rtma_diffda.dynamics.twin import coarse_terrain
 from rtma_diffda.geo.static_fields import StaticFields
 
 
@@ -27,7 +27,7 @@ class World:
     runs: number of runs; members 0 … runs − 1 of the model are truths, as many that follow are twins, if any.
     model: of all members.
     schedule: their forcing.
-    true_terrain: (member, y, x) m, that every member's fields are brought to.
+    true_terrain: (member, y, x) m: the map's, that every member's fields are brought to; each model feels its own.
     steps: time steps between nodes.
     """
 
@@ -48,18 +48,16 @@ class World:
         twins: bool,
     ) -> "World":
         """Of runs on ``statics``, with or without their twins."""
-        landscape = SlabLandscape.of_regions(statics, settings.margin, device=settings.device)
-        true_terrain = landscape.terrain
-        models = [draw.truth for draw in draws]
-        if twins:
-            models += [draw.twin for draw in draws]
-            width = settings.twin_smoothing / landscape.spacing
-            coarse = [
-                coarse_terrain(terrain, width, generator=draw.terrain)
-                for terrain, draw in zip(true_terrain, draws, strict=True)
-            ]
-            landscape, true_terrain = landscape.with_twins(coarse), torch.cat([true_terrain, true_terrain])
-        climates = [draw.climate for draw in draws] * (2 if twins else 1)
+        maps = SlabLandscape.of_regions(statics, settings.margin, device=settings.device)
+        models = [draw.truth for draw in draws] + ([draw.twin for draw in draws] if twins else [])
+        copies = len(models) // len(draws)
+        width = settings.terrain_smoothing / maps.spacing
+        terrains = [
+            [model_terrain(z, width, generator=draw.terrains[i]) for z, draw in zip(maps.terrain, draws, strict=True)]
+            for i in range(copies)
+        ]
+        landscape = maps.with_terrains(terrains)
+        climates = [draw.climate for draw in draws] * copies
         schedule = ForcingSchedule(
             np.full(len(models), clock.start),
             clock.interval,
@@ -75,7 +73,7 @@ class World:
             SlabParameters.joined([model.parameters for model in models]),
             settings.slab.with_time_step(clock.interval / steps),
         )
-        return cls(len(draws), slab, schedule, true_terrain, steps)
+        return cls(len(draws), slab, schedule, maps.terrain.repeat(copies, 1, 1), steps)
 
     @property
     def has_twins(self) -> bool:

@@ -24,7 +24,7 @@ def model_card(target: str, provenance: Mapping[str, Any]) -> str:
     """
     data, progress = provenance["data_set"], provenance["progress"]
     grid = data["grid"]
-    loss = progress.get("best_loss")
+    loss, before = progress.get("best_loss"), _before(provenance)
     return f"""# {target}
 
 {_PURPOSE[target]}
@@ -37,7 +37,7 @@ Simulated weather: data set {data["name"]}, seed {data["seed"]}, {provenance["sp
 the inputs and the calibration. Networks of stations were drawn anew for every member of every batch: 10 to 300
 stations, observation errors 0.05 to 2 times the default.
 
-{progress["update"]} updates in {progress["cpu_seconds"] / 60:.1f} CPU-minutes; best validation loss \
+{progress["update"]} updates in {progress["cpu_seconds"] / 60:.1f} CPU-minutes{before}; best validation loss \
 {"not measured" if loss is None else f"{loss:.4f}"} (squared error in units of the background's).
 
 ## Judged
@@ -51,3 +51,16 @@ It has seen simulated weather only, one grid spacing, and one kind of background
 compare it with optimal interpolation at withheld stations before use. Other spacings, variables or winter weather need
 a training of their own.
 """
+
+
+def _before(provenance: Mapping[str, Any]) -> str:
+    """What the weights had gone through before this training."""
+    initial = provenance.get("initial")
+    if not initial:
+        return ""
+    progress = initial["progress"]
+    return (
+        f", begun with weights of an earlier training ({progress['update']} updates in "
+        f"{progress['cpu_seconds'] / 60:.1f} CPU-minutes on data set {initial['data_set']['name']}, seed "
+        f"{initial['data_set']['seed']})"
+    )

@@ -29,7 +29,7 @@ from rtma_diffda.experiments.osse_cases import ObservingSettings, osse_cases
 from rtma_diffda.experiments.reporting import RunSummary
 from rtma_diffda.experiments.settings import require_between, settings_from
 from rtma_diffda.fields.pairs import Pairs
-from rtma_diffda.io.checkpoint import write_checkpoint
+from rtma_diffda.io.checkpoint import read_checkpoint, write_checkpoint
 from rtma_diffda.training.loop import train
 from rtma_diffda.training.pairs import load_pairs
 from rtma_diffda.training.result import TrainingResult
@@ -82,6 +82,7 @@ class TrainSettings:
     data_seed: int = 0
     observing: ObservingSettings = field(default_factory=ObservingSettings)
     runs: int | None = None
+    initial: str | None = None
     network: NetworkSettings = field(default_factory=NetworkSettings)
     training: RecipeSettings = field(default_factory=RecipeSettings)
     half_precision: bool = True
@@ -127,6 +128,11 @@ def run_training(settings: TrainSettings) -> RunSummary:
     validation = _spread_out(load_pairs(data_set, "validation"), settings.training.validation_members)
     cases = _validation_cases(settings, share=1.0)
     network = _network(settings, pairs, cases)
+    earlier: dict[str, Any] = {}
+    if settings.initial is not None:
+        start = read_checkpoint(Path(settings.initial))
+        start.fill(network)
+        earlier = {"initial": dict(start.provenance)}
     result = train(
         network,
         pairs,
@@ -135,7 +141,7 @@ def run_training(settings: TrainSettings) -> RunSummary:
         directory=settings.directory.with_name(f"{settings.target}_training"),
     )
     calibration = _calibrated(settings, network)
-    provenance = _provenance(settings, pairs, result)
+    provenance = {**_provenance(settings, pairs, result), **earlier}
     checkpoint = regression_checkpoint(
         network, calibration=calibration, card=model_card(settings.target, provenance), provenance=provenance
     )

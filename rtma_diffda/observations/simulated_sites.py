@@ -29,10 +29,10 @@ BIAS_COLUMNS: Mapping[str, str] = {name: f"bias_{name}" for name in REPORTED}
 """{variable: network column} of each station's own constant error, in standard deviations."""
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_MARGIN = 3  # grid points between the edge and the nearest station
-_SEA_SHARE = 0.04  # chance of a site at sea, relative to low land: platforms and islets
-_SITE_HEIGHT_SCALE = 600.0  # m of height over which sites thin out to 1/e
-_HEIGHT_STD, _HEIGHT_STD_PER_RELIEF = 5.0, 0.25  # m, and m per m of relief between neighbouring grid points
+MARGIN = 3  # grid points between the edge and the nearest station
+SEA_SHARE = 0.04  # chance of a site at sea, relative to low land: platforms and islets
+SITE_HEIGHT_SCALE = 600.0  # m of height over which sites thin out to 1/e
+HEIGHT_STD, HEIGHT_STD_PER_RELIEF = 5.0, 0.25  # m, and m per m of relief between neighbouring grid points
 _LATEST_MINUTE, _DELAYS = 7, (2, 9)  # reporting minute around the slot; minutes until a report is received
 _APART = 1  # grid cells kept free between withheld stations and others
 _DRAWS = 5 + len(REPORTED)  # random numbers a station: place (2), height, minute, delay, constant errors
@@ -131,7 +131,7 @@ def aerodrome_network(
     ranked = aerodromes.iloc[order].reset_index(drop=True)
     cells = np.rint(np.stack(grid.fractional_index(ranked["latitude"], ranked["longitude"]))).astype(int)
     size = np.array([[grid.ny], [grid.nx]])
-    inside = ((cells >= _MARGIN) & (cells < size - _MARGIN)).all(axis=0)
+    inside = ((cells >= MARGIN) & (cells < size - MARGIN)).all(axis=0)
     alone = ~pd.DataFrame(cells.T).duplicated().to_numpy()
     usable = np.flatnonzero(inside & alone)
     kept, others = (usable[rows] for rows in _split(cells[:, usable], withheld, count))
@@ -184,9 +184,9 @@ def _site_weights(grid: ProjectedGrid, static: StaticFields) -> Tensor:
     """(y, x): how likely each grid cell is to have a station; 0 within the margin of the edge."""
     land = np.ones(grid.shape) if static.land_fraction is None else static.land_fraction
     terrain = np.zeros(grid.shape) if static.orography is None else static.orography
-    weights = np.where(land >= 0.5, np.exp(-np.maximum(terrain, 0.0) / _SITE_HEIGHT_SCALE), _SEA_SHARE)
+    weights = np.where(land >= 0.5, np.exp(-np.maximum(terrain, 0.0) / SITE_HEIGHT_SCALE), SEA_SHARE)
     inside = np.zeros(grid.shape)
-    inside[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN] = 1.0
+    inside[MARGIN:-MARGIN, MARGIN:-MARGIN] = 1.0
     return torch.from_numpy(weights * inside)
 
 
@@ -212,5 +212,5 @@ def _site_elevations(static: StaticFields, places: np.ndarray, draws: np.ndarray
     shape = static.grid.shape
     terrain = np.zeros(shape) if static.orography is None else np.asarray(static.orography, np.float64)
     at_site, relief = (map_coordinates(f, places, order=1) for f in (terrain, np.hypot(*np.gradient(terrain))))
-    sites = at_site + draws * (_HEIGHT_STD + _HEIGHT_STD_PER_RELIEF * relief)
+    sites = at_site + draws * (HEIGHT_STD + HEIGHT_STD_PER_RELIEF * relief)
     return np.round(np.maximum(sites, np.minimum(at_site, 1.0)), 1)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from rtma_diffda.dynamics.model_terrain import model_terrain
 from rtma_diffda.dynamics.slab.convection import ConvectionLaw, ConvectiveEvents
 from rtma_diffda.dynamics.slab.forcing import declination_of
 from rtma_diffda.dynamics.slab.landscape import periodic_extension, periodic_low_pass
 from rtma_diffda.dynamics.slab.large_scale import LargeScaleLaw, ModeLaw
-from rtma_diffda.dynamics.twin import coarse_terrain
 
 EXTENT, INTERVAL = 520e3, 900.0
 
@@ -97,11 +97,11 @@ def test_low_pass_has_the_response_of_a_gaussian():
     assert torch.allclose(smooth, wave * expected, atol=1e-12)
 
 
-def test_coarse_terrain_keeps_the_spectrum_but_not_the_place_of_detail():
+def test_a_models_terrain_keeps_the_spectrum_but_not_the_place_of_detail():
     white = torch.randn(96, 96, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
     terrain = 500.0 + 200.0 * (lambda f: f / f.std())(periodic_low_pass(white, 1.5))
-    coarse = coarse_terrain(terrain, 1.0, generator=torch.Generator().manual_seed(7))
-    assert torch.equal(coarse_terrain(terrain, 0.0, generator=torch.Generator()), terrain)
+    coarse = model_terrain(terrain, 1.0, generator=torch.Generator().manual_seed(7))
+    assert torch.equal(model_terrain(terrain, 0.0, generator=torch.Generator()), terrain)
     assert float(coarse.min()) >= 0.0
     large = [periodic_low_pass(z, 4.0).ravel() for z in (terrain, coarse)]
     fine = [(z - periodic_low_pass(z, 1.0)).ravel() for z in (terrain, coarse)]

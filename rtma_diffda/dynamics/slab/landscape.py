@@ -6,7 +6,6 @@ to the mirror image at the opposite one, so that the extended plane is smooth an
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from dataclasses import fields as dataclass_fields
 
 import numpy as np
 import torch
@@ -74,13 +73,12 @@ class SlabLandscape:
         place = (self.coriolis, self.latitude, self.longitude)
         return SlabLandscape(*(v[runs] for v in (*fields, *place)), self.spacing, self.margin)
 
-    def with_twins(self, terrain: Sequence[Tensor]) -> "SlabLandscape":
-        """These runs, followed by as many on other terrain (y, x) each, in the same places."""
-        position = Position(self.coriolis, self.latitude, self.longitude, self.spacing)
-        twins = SlabLandscape.of(torch.stack(list(terrain)), self.land, position=position, margin=self.margin)
-        fields = (f.name for f in dataclass_fields(self) if f.name not in ("spacing", "margin"))
-        both = (torch.cat([getattr(self, name), getattr(twins, name)]) for name in fields)
-        return SlabLandscape(*both, self.spacing, self.margin)
+    def with_terrains(self, models: Sequence[Sequence[Tensor]]) -> "SlabLandscape":
+        """These runs once for every model, each on that model's terrain (y, x); models one after the other."""
+        place = (self.coriolis, self.latitude, self.longitude)
+        position = Position(*(torch.cat([values] * len(models)) for values in place), self.spacing)
+        terrain = torch.stack([ground for model in models for ground in model])
+        return SlabLandscape.of(terrain, torch.cat([self.land] * len(models)), position=position, margin=self.margin)
 
     def static_of(self, run: int, region: StaticFields) -> StaticFields:
         """Terrain and land of one run on the extended grid, which ``region`` is the middle of."""

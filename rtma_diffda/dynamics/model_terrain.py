@@ -1,9 +1,10 @@
-"""The terrain that a coarser model knows: smoothed, and what it lost replaced by detail that is statistically alike.
+"""The terrain that a model of the atmosphere feels: the map's, smoothed, with what was lost put back elsewhere.
 
-With S the response of a Gaussian low-pass of width L, the coarse terrain is S z + d(x + ξ), d = √(1 − S²) z: detail
+With S the response of a Gaussian low-pass of width L, a model's terrain is S z + d(x + ξ), d = √(1 − S²) z: detail
 moved by a few grid cells, whose phases no longer agree with those of S z, so that the spectrum is that of z at every
 wave number. A model on it has mountains of the right size and place, and valleys and hills of the right number and
-shape, but not where they are.
+shape, but not where they are. Nature gets such a terrain as well as its twin, each its own: when the twin's alone was
+unlike the map, a network learned to recognise it (AUC 0.76 of a detector trained on 160 runs).
 """
 
 import torch
@@ -18,11 +19,11 @@ _STRENGTH = 1.08
 """Moved detail is this much stronger, for what it loses where it is moved out to sea."""
 
 
-def coarse_terrain(terrain: Tensor, width: float, *, generator: torch.Generator) -> Tensor:
-    """A coarser model's version of periodic ``terrain`` (y, x), in m, nowhere below the sea.
+def model_terrain(terrain: Tensor, width: float, *, generator: torch.Generator) -> Tensor:
+    """A model's version of periodic ``terrain`` (y, x), in m, nowhere below the sea.
 
     Args:
-        terrain: of the finer model.
+        terrain: of the map.
         width: L, in grid points; 0 returns the terrain as it is.
         generator: for the displacement.
     """
