@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rtma_diffda.errors import InputError, UsageError
+from rtma_diffda.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -59,36 +59,3 @@ class SparseObservations:
 
     values: Tensor
     observed_mask: Tensor
-
-    def filled(self, values: Tensor) -> Tensor:
-        """Every cell with what ``values`` hold at the nearest site of its channel (Voronoi cells).
-
-        A network sees the whole field in any neighbourhood then, and learns in a fraction of the time that a channel
-        of zeros with rare values takes. Ties go to the first site.
-
-        Args:
-            values: (member, channel, y, x), read where observed.
-
-        Raises:
-            InputError: a channel whose members have different numbers of sites, or none.
-
-        References:
-            Fukami et al. (2021): Global field reconstruction from sparse sensors with Voronoi tessellation-assisted
-            deep learning, Nature Machine Intelligence 3.
-        """
-        channels = [_nearest(values[:, channel], self.observed_mask[:, channel]) for channel in range(values.shape[1])]
-        return torch.stack(channels, dim=1)
-
-
-def _nearest(values: Tensor, observed_mask: Tensor) -> Tensor:
-    """One channel (member, y, x) filled from its nearest sites."""
-    members, ny, nx = values.shape
-    count = int(observed_mask[0].sum())
-    if count == 0 or not bool((observed_mask.sum(dim=(1, 2)) == count).all()):
-        raise InputError(f"{count} sites in one member of a channel; every member needs the same number, at least one")
-    sites = observed_mask.flatten(1).nonzero()[:, 1].reshape(members, count)
-    rows, columns = (torch.arange(n, device=values.device, dtype=torch.float32)[:, None] for n in (ny, nx))
-    from_row = (rows - (sites // nx)[:, None, :]).square()
-    from_column = (columns - (sites % nx)[:, None, :]).square()
-    nearest = (from_row[:, :, None, :] + from_column[:, None, :, :]).argmin(dim=-1)
-    return values.flatten(1).gather(1, sites.gather(1, nearest.flatten(1))).reshape(values.shape)
