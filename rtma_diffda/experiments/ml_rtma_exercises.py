@@ -138,8 +138,7 @@ def _build(settings: ExerciseSettings) -> Exercise:
 def _trained(exercise: Exercise, settings: ExerciseSettings) -> tuple[FieldReconstruction, TrainingResult]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)  # layers draw their initial weights from torch's own generator
-        climate = Climate.of(exercise.training, exercise.wanted)
-        network = FieldReconstruction(exercise, climate, settings.network)
+        network = FieldReconstruction(exercise, Climate.of(exercise), settings.network)
     result = train(
         network,
         exercise.training,

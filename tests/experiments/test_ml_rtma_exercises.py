@@ -8,6 +8,7 @@ import torch
 from rtma_diffda.cli.configuration import compose_settings
 from rtma_diffda.errors import InputError, UsageError
 from rtma_diffda.experiments.exercise_baselines import LagCovariance, kriging, linear_interpolation
+from rtma_diffda.experiments.exercise_estimates import estimate_test_fields
 from rtma_diffda.experiments.exercise_fields import ExerciseFields, Quantity
 from rtma_diffda.experiments.exercise_network import Climate, FieldReconstruction, NetworkShape
 from rtma_diffda.experiments.exercise_scores import score_sources
@@ -15,9 +16,9 @@ from rtma_diffda.experiments.exercise_shallow_water import shallow_water_exercis
 from rtma_diffda.experiments.exercise_size import ExerciseSize
 from rtma_diffda.experiments.exercise_temperature import temperature_exercise
 from rtma_diffda.experiments.ml_rtma_exercises import TINY, ExerciseSettings, run_exercise
-from rtma_diffda.experiments.sparse_observations import ObservingPlan, SparseObservations
+from rtma_diffda.experiments.sparse_observations import ObservingPlan
 
-SMALL = NetworkShape((16, 32))
+SMALL, RAW = NetworkShape((16, 32)), NetworkShape((16, 32), fill=False)
 
 
 def seeded(seed=1):
@@ -47,22 +48,6 @@ def test_sites_are_shared_within_groups_and_errors_are_as_stated():
         assert float(errors.std()) == pytest.approx(error_std, rel=0.05)
     again = plan.observe(truth, generator=seeded())
     assert torch.equal(again.values, seen.values)
-
-
-def test_cells_are_filled_from_the_nearest_site_of_their_channel():
-    plan = ObservingPlan(groups=((0,), (1,)), sites=(3, 6), error_std=(0.0, 0.0))
-    truth = torch.arange(2 * 2 * 5 * 7.0).reshape(2, 2, 5, 7)
-    seen = plan.observe(truth, generator=seeded())
-    filled = seen.filled(seen.values)
-    for member, channel in np.ndindex(2, 2):
-        sites = seen.observed_mask[member, channel].nonzero().double()
-        cells = torch.ones(5, 7).nonzero().double()
-        distance = torch.cdist(cells, sites).reshape(5, 7, -1)
-        of_site = truth[member, channel][seen.observed_mask[member, channel]]
-        chosen = (filled[member, channel][..., None] == of_site).nonzero()[:, 2].reshape(5, 7, 1)
-        torch.testing.assert_close(distance.gather(-1, chosen)[..., 0], distance.min(dim=-1).values)
-    with pytest.raises(InputError, match="same number"):
-        SparseObservations(truth, truth > 50).filled(truth)
 
 
 def test_a_plan_that_misses_a_channel_is_refused():
@@ -142,7 +127,7 @@ def test_runs_are_split_and_windows_are_cut_from_the_periodic_plane(water):
 @pytest.mark.parametrize("name", ["temperature", "water"])
 def test_an_untrained_network_returns_what_is_known_beforehand(name, request):
     exercise = request.getfixturevalue(name)
-    network = FieldReconstruction(exercise, Climate.of(exercise.training, exercise.wanted), SMALL)
+    network = FieldReconstruction(exercise, Climate.of(exercise), RAW)
     assert network.unet.settings.in_channels == {"temperature": 2, "water": 5}[name]
     fields = exercise.test.window(exercise.size)
     observations = exercise.plan.observe(fields.truth, generator=seeded())
@@ -152,10 +137,20 @@ def test_an_untrained_network_returns_what_is_known_beforehand(name, request):
 
 
 @pytest.mark.parametrize("name", ["temperature", "water"])
+def test_with_filled_channels_an_untrained_network_is_the_baseline(name, request):
+    """Kriging of each quantity without a background, optimal interpolation with one."""
+    exercise = request.getfixturevalue(name)
+    network = FieldReconstruction(exercise, Climate.of(exercise), SMALL)
+    cases = estimate_test_fields(exercise, network, generator=seeded(), shown=False)
+    baseline = cases.estimates[{"temperature": "optimal interpolation", "water": "kriging"}[name]]
+    np.testing.assert_allclose(cases.estimates["U-Net"], baseline, rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", ["temperature", "water"])
 def test_the_loss_is_reproducible_and_falls(name, request):
     exercise = request.getfixturevalue(name)
     torch.manual_seed(0)
-    network = FieldReconstruction(exercise, Climate.of(exercise.training, exercise.wanted), SMALL)
+    network = FieldReconstruction(exercise, Climate.of(exercise), SMALL)
     first, figures = network.loss(exercise.training, generator=seeded())
     assert torch.equal(network.loss(exercise.training, generator=seeded())[0], first)
     assert len(figures) == exercise.wanted

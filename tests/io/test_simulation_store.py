@@ -62,9 +62,7 @@ def test_a_run_comes_back_as_it_was(tmp_path):
     assert found.static.grid == run.static.grid and found.static.source == run.static.source
     np.testing.assert_allclose(found.static.orography, run.static.orography, rtol=1e-6)
     assert found.large_scale_static.grid == run.large_scale.layout.grid
-    np.testing.assert_allclose(
-        found.large_scale_static.land_fraction, run.large_scale_static.land_fraction, rtol=1e-6
-    )
+    np.testing.assert_allclose(found.large_scale_static.land_fraction, run.large_scale_static.land_fraction, rtol=1e-6)
 
 
 def test_what_a_run_need_not_have_may_be_absent(tmp_path):
