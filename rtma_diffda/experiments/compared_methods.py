@@ -145,7 +145,8 @@ def _corrected_optimal_interpolation(name: str, workshop: Workshop) -> ComparedM
     tuned = tune_on_truth(cases, truth_starts(cases[0].truth.layout))
     inner = _interpolation(tuned, workshop.static)
     method = CorrectedBackground(workshop.static, workshop.correction, inner)
-    return ComparedMethod(name, method, f"learned correction, then: {_describe(tuned)}", 1)
+    calls = workshop.correction.orientations
+    return ComparedMethod(name, method, f"learned correction, then: {_describe(tuned)}", calls)
 
 
 def _unet_regression(name: str, workshop: Workshop) -> ComparedMethod:
