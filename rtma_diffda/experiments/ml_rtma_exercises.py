@@ -213,7 +213,7 @@ def _page(
         f"RMSE over all cells of the fields of {runs} independent test runs, with intervals from resampling runs. All "
         f"sources have the same observations. The last columns are the RMSE of the {NETWORK} over that of the row: "
         "below 1 the network is better. Covariances for kriging and optimal interpolation are those of the training "
-        "fields; observation errors are known to them."
+        f"fields; observation errors are known to them. {_channels_in_words(settings.network.fill)}"
     )
     graphs = tuple(Picture(pictures[name].read_bytes(), caption) for name, caption in
                    (("scores", "RMSE of every source."), ("training", result.summary())))  # fmt: skip
@@ -231,6 +231,15 @@ def _page(
         PageSection("Cases", pictures=maps),
     )  # fmt: skip
     return write_page(Path(settings.output) / "report.html", head, sections)
+
+
+def _channels_in_words(fill: bool) -> str:
+    if not fill:
+        return f"The {NETWORK} has raw observation channels: 0 where there is no observation."
+    return (
+        f"Between the sites of each observation channel the {NETWORK} has kriging of that channel alone, and its output "
+        "is added to that of the wanted quantities: what it gains over kriging is what it learnt."
+    )
 
 
 def _facts(settings: ExerciseSettings) -> dict[str, Any]:
