@@ -237,8 +237,8 @@ def _channels_in_words(fill: bool) -> str:
     if not fill:
         return f"The {NETWORK} has raw observation channels: 0 where there is no observation."
     return (
-        f"Between the sites of each observation channel the {NETWORK} has kriging of that channel alone, and its output "
-        "is added to that of the wanted quantities: what it gains over kriging is what it learnt."
+        f"Between the sites of each observation channel the {NETWORK} has kriging of that channel alone, and its "
+        "output is added to that of the wanted quantities: what it gains over kriging is what it learnt."
     )
 
 
