@@ -156,6 +156,7 @@ def test_an_interrupt_ends_the_process_that_decodes(tmp_path):
     body = """
 import threading
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 process = int(isolation.decode(decode, b"process"))
 threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
 try:
