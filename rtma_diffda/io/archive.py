@@ -122,8 +122,7 @@ class Archive:
 
     def status(self, time: np.datetime64) -> str:
         """What the slot at ``time`` holds: missing, writing, complete or degraded."""
-        slot, path = slot_index(time), _store(self.root, day_of(time))
-        return cf.STATUS_WORDS[_token(path, slot)[0]]
+        return cf.STATUS_WORDS[_look(self.root, day_of(time), slot_index(time))[1].status]
 
     def read(self, time: np.datetime64, names: tuple[str, ...] | None = None) -> xr.Dataset:
         """One published analysis as a CF dataset in memory, ``time`` scalar.
@@ -167,17 +166,16 @@ class Archive:
         """A slot, undecoded, that no writer has touched meanwhile: its token is the same before and after."""
         slot, day = slot_index(time), day_of(time)
         for _ in range(_READ_ATTEMPTS):
-            path = _store(self.root, day)
-            before = _token(path, slot)
-            if before[0] not in cf.PUBLISHED:
-                raise InputError(self._describe_absence(time, cf.STATUS_WORDS[before[0]]))
+            path, before = _look(self.root, day, slot)
+            if before.status not in cf.PUBLISHED:
+                raise InputError(self._describe_absence(time, cf.STATUS_WORDS[before.status]))
             try:
                 raw = load_slot(path, time, names)
             except (OSError, KeyError, ValueError, RuntimeError) as error:
-                if _token(_store(self.root, day), slot) == before:
+                if _look(self.root, day, slot) == (path, before):
                     raise InputError(f"archive store {path} cannot be read: {error}") from error
                 continue
-            if _store(self.root, day) == path and _token(path, slot) == before:
+            if _look(self.root, day, slot) == (path, before):
                 return raw
         raise InputError(f"analysis of {format_time(time)} in {self.root} changes faster than it can be read")
 
@@ -245,12 +243,29 @@ def _store(root: Path, day: np.datetime64) -> Path:
     return current_directory(root / f"{str(day)[:10].replace('-', '')}.zarr")
 
 
-def _token(path: Path, slot: int) -> tuple[int, int]:
-    """Status and revision of a slot: what changes whenever somebody writes it. (missing, 0) without a store."""
-    try:
-        return int(read_column(path, "status")[slot]), int(read_column(path, "revision")[slot])
-    except FileNotFoundError:
-        return cf.MISSING, 0
+@dataclass(frozen=True)
+class _Token:
+    """What changes whenever somebody writes a slot, or exchanges the store that it is in."""
+
+    status: int
+    revision: int
+    inode: int  # of the store's directory: writing one slot again exchanges the store of all others too
+
+
+def _look(root: Path, day: np.datetime64, slot: int) -> tuple[Path, _Token]:
+    """Where the store of ``day`` is now, with the token of a slot; status missing without a store.
+
+    Tried again where a writer that exchanges directories came between finding the store and reading it.
+    """
+    for _ in range(_READ_ATTEMPTS):
+        path = _store(root, day)
+        with contextlib.suppress(FileNotFoundError):
+            status, revision = (int(read_column(path, name)[slot]) for name in ("status", "revision"))
+            return path, _Token(status, revision, path.stat().st_ino)
+        if not path.exists() and _store(root, day) == path:
+            break
+        sleep(_EXCHANGE_SECONDS)
+    return path, _Token(cf.MISSING, 0, 0)
 
 
 def _repair_if_free(root: Path) -> None:
@@ -310,9 +325,17 @@ def _text_of(path: Path) -> str:
 
 
 def _design_of(root: Path, day: np.datetime64) -> ArchiveDesign:
-    """The design that a store was made by, from the store alone."""
-    layout, members = layout_from(_design_text(root, day))
-    group = open_store(_store(root, day))
+    """The design that a store was made by, from the store alone. Tried again as ``_design_text`` is."""
+    for _ in range(_READ_ATTEMPTS - 1):
+        with contextlib.suppress(InputError, OSError, KeyError):
+            return _design_in(_store(root, day))
+        sleep(_EXCHANGE_SECONDS)
+    return _design_in(_store(root, day))
+
+
+def _design_in(path: Path) -> ArchiveDesign:
+    layout, members = layout_from(_text_of(path))
+    group = open_store(path)
     terrain, land = (np.asarray(group[name][...], float) if name in group else None for name in ("orog", "lsm"))
     return ArchiveDesign(
         layout=layout,

@@ -15,6 +15,7 @@ import pytest
 from archive_products import holds, make_archive, make_design, make_product, slot_time
 
 from rtma_diffda.errors import InputError
+from rtma_diffda.io import archive as archive_module
 from rtma_diffda.io import archive_store
 from rtma_diffda.io.archive import Archive
 from rtma_diffda.io.archive_lock import exclusive_lock
@@ -184,6 +185,39 @@ def test_a_reader_during_overwrites_sees_the_old_or_the_new_analysis(tmp_path):
         seen.append(seed)
     writer.join()
     assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize("rewritten", [0, 1], ids=["this slot", "another slot"])
+def test_a_store_exchanged_in_the_middle_of_a_reading_is_read_again(tmp_path, monkeypatch, rewritten):
+    archive = make_archive(tmp_path)
+    archive.write(make_product(0))
+    archive.write(make_product(1))
+    load_whole, interruptions = archive_module.load_slot, iter([True])
+
+    def load(path, time, names=None):
+        if next(interruptions, False):
+            archive.write(make_product(rewritten, seed=9), overwrite=True)
+            raise FileNotFoundError(path)
+        return load_whole(path, time, names)
+
+    monkeypatch.setattr(archive_module, "load_slot", load)
+    assert int(archive.read(slot_time(0)).revision) == (2 if rewritten == 0 else 1)
+
+
+def test_a_store_that_is_away_for_an_instant_is_neither_absent_nor_damaged(tmp_path, monkeypatch):
+    archive = make_archive(tmp_path)
+    archive.write(make_product(0))
+    store, away = tmp_path / "20260101.zarr", tmp_path / ".20260101.zarr.retired"
+    read_whole, interruptions = archive_module.read_column, iter([True])
+
+    def read(path, name):
+        if next(interruptions, False):
+            store.rename(away)
+        return read_whole(path, name)
+
+    monkeypatch.setattr(archive_module, "read_column", read)
+    assert archive.status(slot_time(0)) == "complete"
+    assert holds(archive, make_product(0))
 
 
 @pytest.mark.parametrize("damage", ["status/0", "t2m/0.0.0", ".zmetadata", "revision/0"])
