@@ -16,6 +16,7 @@ from rtma_diffda.errors import InputError
 from rtma_diffda.fields.boundary import Boundary
 from rtma_diffda.fields.layout import Layout
 from rtma_diffda.fields.state import State
+from rtma_diffda.observations.operators import SparseRows
 from rtma_diffda.observations.table import Observations
 from rtma_diffda.times import Window
 
@@ -31,6 +32,9 @@ class ObservationOperator(Protocol):
 
     def adjoint(self, departures: Tensor, observations: Observations) -> Tensor:
         """The transpose of ``tangent``: (member, n) → (member, channel, y, x)."""
+
+    def rows(self, observations: Observations) -> SparseRows | None:
+        """The tangent as a few grid points a datum; None where it is none, or depends on the state."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,19 @@ class Trainable(Protocol):
             batch: whatever the model was made for, such as ``fields.pairs.Pairs``.
             generator: for everything that the loss draws: noise levels, networks of stations, errors.
         """
+
+
+class PreparedTrainable(Trainable, Protocol):
+    """A ``Trainable`` that makes all its draws beforehand, on the CPU, so that other processes can do it ahead of time.
+
+    Its ``loss`` is ``prepared_loss`` of what ``prepare`` returns.
+    """
+
+    def prepare(self, batch: Any, *, generator: torch.Generator) -> Any:
+        """What is drawn for a batch, and everything that needs no weights; it has ``to(device)``, as tensors have."""
+
+    def prepared_loss(self, examples: Any) -> tuple[Tensor, Mapping[str, float]]:
+        """As ``loss``, of what was prepared; draws nothing."""
 
 
 class ForecastModel(Protocol):

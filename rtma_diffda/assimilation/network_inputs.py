@@ -27,7 +27,7 @@ from rtma_diffda.assimilation.observation_channels import (
     in_fixed_order,
     point_channels,
 )
-from rtma_diffda.assimilation.optimal_interpolation import OptimalInterpolation
+from rtma_diffda.assimilation.optimal_interpolation import NO_TERRAIN, OptimalInterpolation
 from rtma_diffda.assimilation.places import Surroundings, with_background
 from rtma_diffda.assimilation.rotation import turned
 from rtma_diffda.assimilation.simulated_observing import Reports
@@ -35,6 +35,8 @@ from rtma_diffda.errors import UsageError
 from rtma_diffda.fields.pairs import Pairs
 from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.interfaces import AssimilationProblem
+
+_SPACING_TOLERANCE = 0.1
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,10 @@ class NetworkInputs:
         """The members of several inputs, in order."""
         names = cls.__dataclass_fields__
         return cls(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+
+    def to(self, device: torch.device | str) -> "NetworkInputs":
+        """The same on another device."""
+        return NetworkInputs(self.context.to(device), self.observed.to(device), self.increment.to(device))
 
     def side_by_side(self) -> Tensor:
         """Context and observed channels: (member, context + observed, y, x)."""
@@ -137,12 +143,10 @@ class InputEncoding:
             UsageError: the background has other variables than the encoding, or another order of them.
             InputError: a datum lies outside the grid.
         """
-        layout, values = problem.background.layout, problem.background.values.float()
-        self._check(layout.names)
-        times = np.repeat(problem.background.valid_time, len(values))
-        context, scale = context_channels(values, _landscape(static, values), times, layout), self.scale(values)
+        bare = self.context_of_problem(problem, static)
+        values, context, scale = problem.background.values.float(), bare.context, self.scale(bare.context)
         if not self.observations:
-            return NetworkInputs(context, context[:, :0], torch.zeros_like(values)), scale.expand(layout.shape)
+            return bare, scale.expand(problem.background.layout.shape)
         problem = in_fixed_order(problem)
         parts = [self._interpolated(problem, member, static) for member in range(len(values))]
         increment, prior, posterior = (torch.stack(part) for part in zip(*parts, strict=True))
@@ -163,6 +167,27 @@ class InputEncoding:
             spread = variance(self.background_errors[name], with_background(places, background[0]))
             prior[channel] = spread.view_as(prior[channel])
         return analysis.increment()[0], prior, analysis.error_std.square()
+
+    def context_of_problem(self, problem: AssimilationProblem, static: StaticFields) -> NetworkInputs:
+        """Inputs of every member of the problem's background as they are without any observation.
+
+        Raises:
+            UsageError: the background has other variables than the encoding, or another order of them.
+        """
+        layout, values = problem.background.layout, problem.background.values.float()
+        self._check(layout.names)
+        times = np.repeat(problem.background.valid_time, len(values))
+        context = context_channels(values, _landscape(static, values), times, layout)
+        observed = context.new_zeros(len(values), self.observed_count, *values.shape[-2:])
+        return NetworkInputs(context, observed, torch.zeros_like(values))
+
+    def shortcomings(self, static: StaticFields, spacing: float) -> tuple[str, ...]:
+        """Reasons to trust a network less: no terrain, or a grid of another ``spacing`` (m) than it learned from."""
+        reasons = (NO_TERRAIN,) if static.orography is None else ()
+        if self.spacing is None or abs(spacing - self.spacing) <= _SPACING_TOLERANCE * self.spacing:
+            return reasons
+        unlike = f"the network has learned from grids of {self.spacing:.0f} m, this one has {spacing:.0f} m"
+        return (*reasons, unlike)
 
     def turned(self, inputs: NetworkInputs, turns: int) -> NetworkInputs:
         """What the same world, turned clockwise by so many right angles, would have given.

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from rtma_diffda.assimilation.network_inputs import InputEncoding, NetworkInputs
-from rtma_diffda.assimilation.rotation import possible_turns
 from rtma_diffda.assimilation.simulated_observing import Observing, Reports, observe
+from rtma_diffda.assimilation.training_examples import Examples, draw_turns, require_orientations
 from rtma_diffda.backbones.unet import UNet, UNetSettings
 from rtma_diffda.errors import UsageError
 from rtma_diffda.fields.pairs import Pairs
@@ -37,8 +37,8 @@ class RegressionTraining:
     Attributes:
         observing: networks of stations that are drawn.
         penalty: a name of ``PENALTIES``.
-        orientations: in how many ways, turned by different right angles, the network sees every batch. Turned fields
-            cost no further interpolation, and are worth about as much as new ones. 1: only as they are.
+        orientations: in how many ways, turned by different right angles, the network sees every batch; 1: only as it
+            is.
     """
 
     observing: Observing = field(default_factory=Observing)
@@ -46,8 +46,7 @@ class RegressionTraining:
     orientations: int = 1
 
     def __post_init__(self) -> None:
-        if not 1 <= self.orientations <= 4:
-            raise UsageError(f"a batch can be seen in 1 … 4 orientations, not in {self.orientations}")
+        require_orientations(self.orientations)
         if self.penalty not in PENALTIES:
             raise UsageError(f"unknown penalty '{self.penalty}'; known are {', '.join(PENALTIES)}")
 
@@ -91,36 +90,34 @@ class RegressionNetwork(nn.Module):
         """The increment over s: (member, channel, y, x), float32."""
         return inputs.increment.float() + self.unet(inputs.side_by_side()).float()
 
-    def loss(self, batch: Pairs, *, generator: torch.Generator) -> tuple[Tensor, Mapping[str, float]]:
-        """Mean penalty of the standardised error, variables and grid points alike.
+    def prepare(self, batch: Pairs, *, generator: torch.Generator) -> Examples:
+        """Everything that is drawn for a batch: networks of stations and their errors, and turns.
 
         Args:
-            batch: of the encoding's variables.
-            generator: on the CPU; for turns, networks of stations and their errors.
+            batch: of the encoding's variables, on the CPU.
+            generator: on the CPU.
+        """
+        with torch.autocast("cpu", enabled=False):  # covariances need float32
+            inputs = self.encoding.of_batch(batch, self._draw(batch, generator))
+        target = (batch.truth - batch.background) / self.encoding.scale(batch.background)
+        count = self.training_settings.orientations
+        return Examples(inputs, target, draw_turns(batch.layout.grid.shape, count, generator=generator))
+
+    def loss(self, batch: Pairs, *, generator: torch.Generator) -> tuple[Tensor, Mapping[str, float]]:
+        """``prepared_loss`` of what is drawn for a batch."""
+        return self.prepared_loss(self.prepare(batch, generator=generator))
+
+    def prepared_loss(self, examples: Examples) -> tuple[Tensor, Mapping[str, float]]:
+        """Mean penalty of the standardised error, variables and grid points alike.
 
         Returns:
             The loss, and for the log the standardised root mean square error by variable (``rmse_t2m`` …).
         """
-        with torch.autocast(batch.truth.device.type, enabled=False):  # covariances need float32
-            inputs = self.encoding.of_batch(batch, self._draw(batch, generator))
-            target = (batch.truth - batch.background) / self.encoding.scale(batch.background)
-            inputs, target = self._in_orientations(inputs, target, generator)
+        inputs, target = examples.turned(self.encoding)
         error = self(inputs) - target
         value = PENALTIES[self.training_settings.penalty](error).mean()
         rmse = error.detach().square().mean(dim=(0, 2, 3)).sqrt().tolist()
         return value, {f"rmse_{name}": size for name, size in zip(self.encoding.names, rmse, strict=True)}
-
-    def _in_orientations(
-        self, inputs: NetworkInputs, target: Tensor, generator: torch.Generator
-    ) -> tuple[NetworkInputs, Tensor]:
-        count = self.training_settings.orientations
-        if count == 1:
-            return inputs, target
-        possible = possible_turns(tuple(target.shape[-2:]))
-        chosen = [possible[i] for i in torch.randperm(len(possible), generator=generator)[:count].tolist()]
-        parts = [self.encoding.turned(inputs, turns) for turns in chosen]
-        targets = [self.encoding.turned_fields(target, turns) for turns in chosen]
-        return NetworkInputs.joined_members(parts), torch.cat(targets)
 
     def _draw(self, batch: Pairs, generator: torch.Generator) -> list[Reports]:
         if not self.encoding.observations:

@@ -1,7 +1,8 @@
-"""One pass of the loss: over a part of a batch when learning, and over all validation members when judging."""
+"""The loss on some members of the data, and its mean over all validation members."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +18,8 @@ from rtma_diffda.training.settings import TrainingSettings
 class LossPass:
     """The loss of a model on chosen members, with random draws from one seed alone.
 
-    The generator that the loss is given lives on the CPU, so that the draws are the same on every device. Layers that
-    know no generator (dropout) draw from torch's global one, which is seeded for them.
+    The generator that draws lives on the CPU, so that the draws are the same on every device. Layers that know no
+    generator (dropout) draw from torch's global one, which is seeded for them.
 
     Attributes:
         model: a module with a ``loss`` (see ``interfaces.Trainable``).
@@ -30,18 +31,27 @@ class LossPass:
     settings: TrainingSettings
     processes: Processes
 
-    def __call__(self, data: Batches, members: np.ndarray, *, seed: int) -> tuple[Tensor, Mapping[str, float]]:
-        """The loss (0-d) and the model's figures on ``members`` (m,).
+    def prepare(self, data: Batches, members: np.ndarray, *, seed: int) -> Any:
+        """The batch of ``members`` (m,) with what is drawn for it (``interfaces.PreparedTrainable``), on the CPU."""
+        batch = data.select(members)
+        if not hasattr(self.model, "prepare"):
+            return batch
+        return self.model.prepare(batch, generator=torch.Generator().manual_seed(seed))
+
+    def __call__(self, prepared: Any, *, seed: int) -> tuple[Tensor, Mapping[str, float]]:
+        """The loss (0-d) and the model's figures on what was prepared with the same seed.
 
         Raises:
             UsageError: the loss is not one number.
         """
-        generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)
         device = self.processes.device
-        batch = data.select(members).to(device)
+        there = prepared.to(device)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.settings.bfloat16):
-            loss, figures = self.model.loss(batch, generator=generator)
+            if hasattr(self.model, "prepared_loss"):
+                loss, figures = self.model.prepared_loss(there)
+            else:
+                loss, figures = self.model.loss(there, generator=torch.Generator().manual_seed(seed))
         if loss.ndim:
             raise UsageError(f"loss of {type(self.model).__name__} has shape {tuple(loss.shape)}, expected one number")
         return loss, figures
@@ -57,7 +67,8 @@ class LossPass:
         rows = {}
         self.model.eval()
         for i in list(self.processes.share(len(batches))) or [0]:
-            loss, figures = self(data, batches[i], seed=derived_seed(self.settings.seed, VALIDATION, i))
+            seed = derived_seed(self.settings.seed, VALIDATION, i)
+            loss, figures = self(self.prepare(data, batches[i], seed=seed), seed=seed)
             rows[i] = {name: float(value) for name, value in {**figures, "loss": loss}.items()}
         self.model.train()
         names = sorted(next(iter(rows.values())))

@@ -15,6 +15,7 @@ import torch
 from tqdm import tqdm
 
 from rtma_diffda.io.atomic import explain_failures, remove_stale_temporaries
+from rtma_diffda.training.ahead import parts_ahead
 from rtma_diffda.training.batches import Batches, require_enough
 from rtma_diffda.training.clock import Clock
 from rtma_diffda.training.distributed import joined_processes
@@ -74,7 +75,8 @@ def train(
         metrics = stack.enter_context(opened_metrics(path, after=progress.update))
         clock = Clock(progress.seconds, progress.cpu_seconds if processes.is_first else 0.0)
         loss_pass = LossPass(model, settings, processes)
-        session = Session(learner, training, validation, loss_pass, metrics, request, clock)
+        parts = parts_ahead(loss_pass, training, first=progress.update)
+        session = Session(learner, parts, validation, loss_pass, metrics, request, clock)
         progress = _run(session, progress, directory)
     return _result(learner, progress, settings, directory)
 

@@ -1,11 +1,12 @@
 """``Session``: one launch of a training: a learner, its data and its processes; an update and a validation of them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from rtma_diffda.errors import RtmaDiffdaError
-from rtma_diffda.training.batches import UPDATE, Batches, derived_seed, members_of_update
+from rtma_diffda.training.ahead import Part
+from rtma_diffda.training.batches import Batches
 from rtma_diffda.training.clock import Clock
 from rtma_diffda.training.evaluation import LossPass
 from rtma_diffda.training.interruption import StopRequest
@@ -25,7 +26,8 @@ class Session:
 
     Attributes:
         learner: the model and what an update changes with it.
-        training, validation: members to learn from and to be judged on.
+        parts: of all updates to come, of this process.
+        validation: members to be judged on.
         loss_pass: the model's loss, with settings and processes.
         metrics: where figures go.
         request: to stop early.
@@ -33,7 +35,7 @@ class Session:
     """
 
     learner: Learner
-    training: Batches
+    parts: Iterator[Part]
     validation: Batches | None
     loss_pass: LossPass
     metrics: MetricsFile
@@ -49,7 +51,7 @@ class Session:
             TrainingDiverged: too many such updates in a row.
         """
         settings = self.loss_pass.settings
-        figures = self._add_gradients(progress.update)
+        figures = self._add_gradients()
         sums = dict(zip(FIGURES, self.learner.gradient.figures.tolist(), strict=True))
         norm, rate = self.learner.gradient.norm(), learning_rate(progress, settings)
         made = math.isfinite(sums["loss"]) and math.isfinite(norm)
@@ -82,17 +84,16 @@ class Session:
         self.metrics.flush()
         return progress
 
-    def _add_gradients(self, update: int) -> Mapping[str, float]:
+    def _add_gradients(self) -> Mapping[str, float]:
         """Fill the gradient, and its figures, with the sum over all parts; figures of this process's last part."""
         settings, processes = self.loss_pass.settings, self.loss_pass.processes
         gradient = self.learner.gradient
         gradient.clear()
-        parts = members_of_update(update, len(self.training), settings)
         loss_sum = 0.0
         figures: Mapping[str, float] = {}
-        for part in processes.share(settings.parts):
-            seed = derived_seed(settings.seed, UPDATE, update, part)
-            loss, figures = self.loss_pass(self.training, parts[part], seed=seed)
+        for _ in processes.share(settings.parts):
+            part = next(self.parts)
+            loss, figures = self.loss_pass(part.prepared, seed=part.seed)
             (loss / settings.parts).backward()
             loss_sum += float(loss.detach()) / settings.parts
         seconds = self.clock.seconds() if processes.is_first else 0.0
