@@ -34,6 +34,19 @@ class _Stencil:
 
 
 @dataclass(frozen=True)
+class SparseRows:
+    """The tangent linear of an operator, a few grid points a datum.
+
+    Attributes:
+        points: (n, k) flat indices into (y, x) of the datum's own channel.
+        weights: (n, k) float64.
+    """
+
+    points: Tensor
+    weights: Tensor
+
+
+@dataclass(frozen=True)
 class BilinearOperator:
     """H for data at stations.
 
@@ -69,6 +82,11 @@ class BilinearOperator:
         spread = departures[:, :, None] * (stencil.scale[:, None] * stencil.weights)
         flat.index_add_(1, target.reshape(-1), spread.reshape(departures.shape[0], -1))
         return flat.reshape(-1, channels, ny, nx)
+
+    def rows(self, observations: Observations) -> SparseRows:
+        """The tangent, row by row; on the CPU."""
+        stencil = self._stencil(observations, torch.empty(0, dtype=torch.float64))
+        return SparseRows(stencil.points, stencil.scale[:, None] * stencil.weights)
 
     def _gather(self, values: Tensor, stencil: _Stencil, observations: Observations) -> Tensor:
         ny, nx = self.layout.grid.shape
