@@ -1,16 +1,14 @@
 """Regression networks as checkpoints: everything that an analysis needs besides the terrain goes into the config."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
 
 from torch import Tensor
 
-from rtma_diffda.assimilation.correlation import BackgroundError
+from rtma_diffda.assimilation.encoding_config import encoding_config, encoding_from, unet_from
 from rtma_diffda.assimilation.error_calibration import ErrorCalibration
-from rtma_diffda.assimilation.network_inputs import InputEncoding
 from rtma_diffda.assimilation.regression_network import RegressionNetwork
-from rtma_diffda.backbones.unet import UNetSettings
 from rtma_diffda.errors import InputError, UsageError
 from rtma_diffda.io.checkpoint import Checkpoint
 
@@ -37,11 +35,7 @@ def regression_checkpoint(
     encoding = network.encoding
     config = {
         "architecture": ARCHITECTURE,
-        "scales": {name: float(scale) for name, scale in encoding.scales.items()},
-        "observations": encoding.observations,
-        "spacing": encoding.spacing,
-        "background_errors": {name: _plain(error) for name, error in encoding.background_errors.items()},
-        "observation_error_factors": {name: float(v) for name, v in encoding.observation_error_factors.items()},
+        **encoding_config(encoding),
         "unet": asdict(network.unet.settings) | {"widths": list(network.unet.settings.widths)},
         "calibration": None if calibration is None else asdict(calibration),
     }
@@ -59,14 +53,7 @@ def regression_from_checkpoint(checkpoint: Checkpoint) -> tuple[RegressionNetwor
     if config.get("architecture") != ARCHITECTURE:
         raise InputError(f"checkpoint is of architecture '{config.get('architecture')}', expected '{ARCHITECTURE}'")
     try:
-        encoding = InputEncoding(
-            config["scales"],
-            {name: BackgroundError(**error) for name, error in config["background_errors"].items()},
-            config["observation_error_factors"],
-            config["observations"],
-            config.get("spacing"),
-        )
-        settings = UNetSettings(**config["unet"] | {"widths": tuple(config["unet"]["widths"])})
+        encoding, settings = encoding_from(config), unet_from(config["unet"])
         stored = config["calibration"]
         calibration = None if stored is None else ErrorCalibration(**stored)
         network = RegressionNetwork(encoding, settings)
@@ -74,9 +61,3 @@ def regression_from_checkpoint(checkpoint: Checkpoint) -> tuple[RegressionNetwor
         raise InputError(f"config of the {ARCHITECTURE} checkpoint is not understood: {error!r}") from error
     checkpoint.fill(network)
     return network.eval(), calibration
-
-
-def _plain(error: BackgroundError) -> dict[str, Any]:
-    """The parameters of B as numbers and text."""
-    values = {part.name: getattr(error, part.name) for part in fields(error)}
-    return {name: value if value is None or name == "function" else float(value) for name, value in values.items()}

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from rtma_diffda.assimilation.error_calibration import ErrorCalibration, fit_error_calibration
 from rtma_diffda.assimilation.network_inputs import NetworkInputs
-from rtma_diffda.assimilation.optimal_interpolation import NO_TERRAIN
 from rtma_diffda.assimilation.regression_checkpoint import regression_from_checkpoint
 from rtma_diffda.assimilation.regression_network import RegressionNetwork
 from rtma_diffda.assimilation.rotation import possible_turns
@@ -29,7 +28,6 @@ from rtma_diffda.observations.operators import bilinear_stencil
 from rtma_diffda.observations.table import Observations
 
 MEMBERS_AT_A_TIME = 16
-_SPACING_TOLERANCE = 0.1
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,7 @@ class UNetRegression:
             for i, name in enumerate(background.layout.names)
         }
         diagnostics["network_calls"] = float(background.members * len(self._turns(tuple(increment.shape[-2:]))))
-        degraded = (NO_TERRAIN,) if self.static.orography is None else ()
-        degraded += self._unknown_spacing(background.layout.grid.dx)
+        degraded = self.network.encoding.shortcomings(self.static, background.layout.grid.dx)
         state = background.with_values(background.values + increment)
         return Analysis(state, problem, self._error_std(reference.to(background.values)), diagnostics, degraded)
 
@@ -101,13 +98,6 @@ class UNetRegression:
 
     def _turns(self, shape: tuple[int, int]) -> tuple[int, ...]:
         return possible_turns(shape)[: self.orientations]
-
-    def _unknown_spacing(self, spacing: float) -> tuple[str, ...]:
-        """A reason for less trust where the grid is not like those that the network has learned from."""
-        known = self.network.encoding.spacing
-        if known is None or abs(spacing - known) <= _SPACING_TOLERANCE * known:
-            return ()
-        return (f"the network has learned from grids of {known:.0f} m, this one has {spacing:.0f} m",)
 
     def _error_std(self, reference: Tensor) -> Tensor | None:
         """(channel, y, x) SI, from optimal interpolation's."""

@@ -1,0 +1,88 @@
+"""Denoisers as checkpoints: with the network, what its methods need besides the terrain.
+
+``config.yaml`` has the encoding, the U-Net, B of what the background does not tell, truth − E[truth | background],
+which ``kalman`` uses, and the spread calibrations by method.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rtma_diffda.assimilation.centring import Centring
+from rtma_diffda.assimilation.correlation import BackgroundError
+from rtma_diffda.assimilation.denoising_network import DenoisingNetwork
+from rtma_diffda.assimilation.encoding_config import (
+    encoding_config,
+    encoding_from,
+    errors_config,
+    errors_from,
+    unet_from,
+)
+from rtma_diffda.assimilation.spread_calibration import SpreadCalibration
+from rtma_diffda.errors import InputError, UsageError
+from rtma_diffda.io.checkpoint import Checkpoint
+
+ARCHITECTURE = "denoiser"
+
+
+@dataclass(frozen=True)
+class TrainedDenoiser:
+    """A denoiser with what was fitted to it on validation runs.
+
+    Attributes:
+        network: ready to sample with.
+        residual_errors: B of truth − E[truth | background] by variable, SI.
+        residual_error_factors: {variable: what ``error_std`` of its data is multiplied with, for that B}.
+        calibrations: of the spread, by the name of the method that draws the ensemble.
+        centring: of the method that is centred on a regression network's analysis.
+    """
+
+    network: DenoisingNetwork
+    residual_errors: Mapping[str, BackgroundError]
+    residual_error_factors: Mapping[str, float] = field(default_factory=dict)
+    calibrations: Mapping[str, SpreadCalibration] = field(default_factory=dict)
+    centring: Centring = field(default_factory=Centring)
+
+
+def denoiser_checkpoint(
+    trained: TrainedDenoiser, *, card: str = "", provenance: Mapping[str, Any] | None = None
+) -> Checkpoint:
+    """A denoiser as a checkpoint.
+
+    Args:
+        trained: the network and what belongs to it.
+        card: the model card, in Markdown.
+        provenance: data sets, seeds, settings, scores; plain values.
+    """
+    network = trained.network
+    config = {
+        "architecture": ARCHITECTURE,
+        **encoding_config(network.encoding),
+        "unet": asdict(network.unet.settings) | {"widths": list(network.unet.settings.widths)},
+        "residual_errors": errors_config(trained.residual_errors),
+        "residual_error_factors": {name: float(v) for name, v in trained.residual_error_factors.items()},
+        "calibrations": {name: dict(found.factor) for name, found in trained.calibrations.items()},
+        "centring": dict(trained.centring.weight),
+    }
+    return Checkpoint(network.state_dict(), config, card=card, provenance=dict(provenance or {}))
+
+
+def denoiser_from_checkpoint(checkpoint: Checkpoint) -> TrainedDenoiser:
+    """The denoiser of a checkpoint.
+
+    Raises:
+        InputError: it is of another architecture, or its config is incomplete or not understood.
+    """
+    config = checkpoint.config
+    if config.get("architecture") != ARCHITECTURE:
+        raise InputError(f"checkpoint is of architecture '{config.get('architecture')}', expected '{ARCHITECTURE}'")
+    try:
+        network = DenoisingNetwork(encoding_from(config), unet_from(config["unet"]))
+        residual_errors = errors_from(config["residual_errors"])
+        factors = config["residual_error_factors"]
+        calibrations = {name: SpreadCalibration(factor) for name, factor in config["calibrations"].items()}
+        centring = Centring(config["centring"])
+    except (KeyError, TypeError, AttributeError, UsageError) as error:
+        raise InputError(f"config of the {ARCHITECTURE} checkpoint is not understood: {error!r}") from error
+    checkpoint.fill(network)
+    return TrainedDenoiser(network.eval(), residual_errors, factors, calibrations, centring)

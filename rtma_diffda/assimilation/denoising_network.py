@@ -1,0 +1,148 @@
+"""The denoiser of analyses: E[r | r + σ ε, background, observations], r = (x − x_b) / s, by a U-Net F.
+
+    D(x; σ) = b + c_skip (x − b) + c_out F(c_in (x − b), background, land, time of day, observation channels; σ)
+
+b is optimal interpolation's increment over s, and the spread that c_skip, c_out and c_in are made for is what it says
+is left, √(1 − explained share), point by point: an untrained network returns the posterior of optimal interpolation,
+one point at a time. Shown no observations (all their channels 0), b = 0 and the same network is the *prior*, given the
+background alone, that guidance needs; half of the members are shown none in training ("observation dropout").
+References: Karras et al. (2022), arXiv 2206.00364 (preconditioning, loss); Huang et al. (2024), DiffDA (the background
+as context).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from rtma_diffda.assimilation.network_inputs import InputEncoding
+from rtma_diffda.assimilation.observation_channels import CHANNELS_A_VARIABLE
+from rtma_diffda.assimilation.simulated_observing import Observing, observe
+from rtma_diffda.assimilation.training_examples import NoisyExamples, draw_turns, require_orientations
+from rtma_diffda.backbones.unet import UNet, UNetSettings
+from rtma_diffda.diffusion.loss import denoising_loss
+from rtma_diffda.diffusion.noise_distributions import LogNormal, NoiseDistribution
+from rtma_diffda.diffusion.preconditioning import Coefficients, edm, per_member
+from rtma_diffda.errors import UsageError
+from rtma_diffda.fields.pairs import Pairs
+
+_UNKNOWN_SPREAD = 0.25
+"""Of s: added (in squares) to what optimal interpolation says is left, which is optimistic where data are precise."""
+_INCREMENT_BLOCK, _EXPLAINED_BLOCK = 2, 3  # of the observation channels
+
+
+@dataclass(frozen=True)
+class DenoisingTraining:
+    """What the loss draws.
+
+    Attributes:
+        observing: networks of stations.
+        prior_share: of the members, which are shown no observation.
+        noise: distribution of noise levels.
+        orientations: in how many ways, turned by right angles, every batch is seen, each with noise of its own.
+    """
+
+    observing: Observing = field(default_factory=Observing)
+    prior_share: float = 0.5
+    noise: NoiseDistribution = field(default_factory=lambda: LogNormal(mean=-0.3, std=1.4))
+    orientations: int = 1
+
+    def __post_init__(self) -> None:
+        require_orientations(self.orientations)
+        if not 0.0 <= self.prior_share <= 1.0:
+            raise UsageError(f"prior_share must be 0 … 1; found {self.prior_share}")
+
+
+def denoiser_settings(
+    encoding: InputEncoding, widths: tuple[int, ...] = (64, 128, 192), **others: object
+) -> UNetSettings:
+    """Settings of a U-Net for a denoiser on ``encoding``.
+
+    Patches are of 2 × 2 points unless given: a denoiser has to see the noise of single points.
+    """
+    channels = len(encoding.names) + encoding.context_count + CHANNELS_A_VARIABLE * len(encoding.names)
+    return UNetSettings(channels, len(encoding.names), widths, **{"patch": 2, "noise_level": True, **others})
+
+
+class DenoisingNetwork(nn.Module):
+    """The network, a ``Denoiser``, and its loss.
+
+    Args:
+        encoding: how its inputs are made; with observations.
+        settings: of its U-Net; channels as ``denoiser_settings`` gives them.
+        training: what the loss draws.
+    """
+
+    def __init__(
+        self, encoding: InputEncoding, settings: UNetSettings, training: DenoisingTraining | None = None
+    ) -> None:
+        super().__init__()
+        expected = denoiser_settings(encoding)
+        found = (settings.in_channels, settings.out_channels, settings.noise_level)
+        if not encoding.observations or found != (expected.in_channels, expected.out_channels, True):
+            raise UsageError(
+                f"a denoiser on these inputs takes {expected.in_channels} channels with a noise level and gives "
+                f"{expected.out_channels}, and its encoding has observations; found {settings}"
+            )
+        self.encoding, self.training_settings = encoding, training or DenoisingTraining()
+        self.unet = UNet(settings)
+
+    def forward(self, noisy: Tensor, sigma: Tensor, context: Tensor) -> Tensor:
+        """D(noisy; sigma, context): (member, channel, y, x), float32.
+
+        Args:
+            noisy: (member, channel, y, x) r + σ ε.
+            sigma: (member,) noise level.
+            context: (member, context + observed, y, x), ``NetworkInputs.side_by_side`` of the encoding.
+        """
+        base, coefficients = self._base(context), self._coefficients(sigma, context)
+        answer = self._answer(noisy - base, sigma, context, coefficients)
+        return base + coefficients.denoised(noisy - base, answer)
+
+    def prepare(self, batch: Pairs, *, generator: torch.Generator) -> NoisyExamples:
+        """Everything that is drawn for a batch: networks of stations and their errors, turns, noise and its levels.
+
+        Args:
+            batch: of the encoding's variables, on the CPU.
+            generator: on the CPU.
+        """
+        settings = self.training_settings
+        observing = replace(settings.observing, none_share=settings.prior_share)
+        with torch.autocast("cpu", enabled=False):  # covariances need float32
+            inputs = self.encoding.of_batch(batch, observe(batch, observing, generator=generator))
+        clean = (batch.truth - batch.background) / self.encoding.scale(batch.background)
+        turns = draw_turns(batch.layout.grid.shape, settings.orientations, generator=generator)
+        sigma = settings.noise.draw(len(turns) * len(clean), generator=generator)
+        noise = torch.randn(len(sigma), *clean.shape[1:], generator=generator)
+        return NoisyExamples(inputs, clean, turns, sigma, noise)
+
+    def loss(self, batch: Pairs, *, generator: torch.Generator) -> tuple[Tensor, Mapping[str, float]]:
+        """``prepared_loss`` of what is drawn for a batch."""
+        return self.prepared_loss(self.prepare(batch, generator=generator))
+
+    def prepared_loss(self, examples: NoisyExamples) -> tuple[Tensor, Mapping[str, float]]:
+        """The denoising loss, variables and grid points alike; for the log the same by variable (``loss_t2m`` …)."""
+        inputs, clean = examples.turned(self.encoding)
+        context, sigma = inputs.side_by_side(), examples.sigma
+        noisy = clean + per_member(sigma) * examples.noise
+        base, coefficients = self._base(context), self._coefficients(sigma, context)
+        answer = self._answer(noisy - base, sigma, context, coefficients).float()
+        loss = denoising_loss(answer, clean - base, noisy - base, coefficients)
+        figures = zip(self.encoding.names, loss.detach().mean(dim=0).tolist(), strict=True)
+        return loss.mean(), {f"loss_{name}": part for name, part in figures}
+
+    def _answer(self, departure: Tensor, sigma: Tensor, context: Tensor, coefficients: Coefficients) -> Tensor:
+        return self.unet(torch.cat([coefficients.into * departure, context], dim=1), sigma)
+
+    def _base(self, context: Tensor) -> Tensor:
+        return self._block(context, _INCREMENT_BLOCK)
+
+    def _coefficients(self, sigma: Tensor, context: Tensor) -> Coefficients:
+        left = 1.0 - self._block(context, _EXPLAINED_BLOCK)
+        return edm(sigma, (left + _UNKNOWN_SPREAD**2).sqrt())
+
+    def _block(self, context: Tensor, block: int) -> Tensor:
+        channels = len(self.encoding.names)
+        first = self.encoding.context_count + block * channels
+        return context[:, first : first + channels]
