@@ -4,6 +4,9 @@ Three kinds of place, never mixed: the *grid*; the *withheld* stations, against 
 height; and the *reports* of the withheld stations, as they would be scored in reality, with the reports' errors added
 to what the method states. A method is known by its name alone.
 
+Several members are a method's statement of uncertainty, whatever error its analysis states beside them: CRPS, spread,
+coverage, ranks and the joint scores are of the members. The joint scores (``joint_scores``) are against the truth only.
+
 What is kept are means over the places of one case, so that any number of cases fits in memory; ``run_moments`` puts
 them together. Points of the grid weigh the same: over a limited area a projection's cells differ by well under 1 %.
 """
@@ -27,6 +30,13 @@ from rtma_diffda.verification.ensemble_scores import (
     mean_error,
     rank_counts,
     spread_variance,
+)
+from rtma_diffda.verification.joint_scores import (
+    Pairs,
+    block_energy_score,
+    drawn_members,
+    energy_score,
+    variogram_score,
 )
 from rtma_diffda.verification.roughness import laplacian_power
 
@@ -83,6 +93,8 @@ class CaseScores:
         within_1, within_2: shares of errors within one and two spreads; NaN without a statement.
         laplacian_truth, laplacian_mean, laplacian_members: mean squared Laplacian of the truth, of the members' mean,
             and of the members; NaN except over the grid.
+        energy: energy score, of all stations together or the mean over blocks of the grid; NaN for reports.
+        variogram: variogram score; NaN except at withheld stations against the truth.
         ranks: counts of the rank histogram; None without a statement of uncertainty.
         cost: of the analysis; the same for all of its variables and places.
     """
@@ -101,6 +113,8 @@ class CaseScores:
     laplacian_truth: float = float("nan")
     laplacian_mean: float = float("nan")
     laplacian_members: float = float("nan")
+    energy: float = float("nan")
+    variogram: float = float("nan")
     ranks: tuple[int, ...] | None = None
     cost: Cost = field(default_factory=Cost)
 
@@ -112,14 +126,20 @@ class Judge:
     Attributes:
         rank_bins: bins of the rank histogram of methods that state a Gaussian: as many as the ensembles have ranks.
         rim: so many rows of grid points along each edge are left out.
+        gaussian_members: so many are drawn for the energy score of methods that state a Gaussian: as many as the
+            ensembles have.
     """
 
     rank_bins: int = 9
     rim: int = 0
+    gaussian_members: int = 8
 
     def __post_init__(self) -> None:
-        if self.rank_bins < 2 or self.rim < 0:
-            raise UsageError(f"a judge needs at least 2 rank bins and a rim ≥ 0; found {self.rank_bins} and {self.rim}")
+        if self.rank_bins < 2 or self.gaussian_members < 2 or self.rim < 0:
+            raise UsageError(
+                "a judge needs at least 2 rank bins, 2 drawn members and a rim ≥ 0; found "
+                f"{self.rank_bins}, {self.gaussian_members} and {self.rim}"
+            )
 
     def score_case(
         self,
@@ -139,7 +159,7 @@ class Judge:
             withheld: data that the method has not seen, with values and errors, and without those that quality control
                 rejected: a gross error says nothing of an analysis. None at all: the grid alone is scored.
             label: which analysis this is.
-            generator: for ties of ranks, and for the reports' errors in them.
+            generator: for ties of ranks, for the reports' errors in them, and for members of Gaussians.
             cost: of the analysis, where measured.
 
         Raises:
@@ -160,12 +180,14 @@ class Judge:
         for i, name in enumerate(truth.layout.names):
             errors = (members[:, i] - exact[:, i]).reshape(len(members), -1)
             departures = Departures(errors, None if stated is None else stated[i].ravel())
-            roughness = {
+            drawn = drawn_members(departures, count=self.gaussian_members, generator=generator)
+            fields = {
                 "laplacian_truth": laplacian_power(exact[0, i]),
                 "laplacian_mean": laplacian_power(members[:, i].mean(axis=0)),
                 "laplacian_members": laplacian_power(members[:, i]),
+                "energy": block_energy_score(drawn.reshape(-1, *exact.shape[-2:])),
             }
-            yield self.score(departures, label, variable=name, place=GRID, generator=generator, **roughness)
+            yield self.score(departures, label, variable=name, place=GRID, generator=generator, **fields)
 
     def _at_stations(
         self, analysis: Analysis, truth: State, withheld: Observations, label: CaseLabel, generator: torch.Generator
@@ -183,8 +205,17 @@ class Judge:
             error_std = None if stated is None else stated[rows]
             to_truth = Departures(members[:, rows] - exact[0, rows], error_std)
             to_reports = Departures(members[:, rows] - reported[rows], error_std, report_std[rows])
-            for place, departures in ((WITHHELD, to_truth), (REPORTS, to_reports)):
-                yield self.score(departures, label, variable=name, place=place, generator=generator)
+            joint = self._jointly(to_truth, exact[0, rows], withheld.of_channel(i), generator)
+            yield self.score(to_truth, label, variable=name, place=WITHHELD, generator=generator, **joint)
+            yield self.score(to_reports, label, variable=name, place=REPORTS, generator=generator)
+
+    def _jointly(
+        self, departures: Departures, truth: np.ndarray, stations: Observations, generator: torch.Generator
+    ) -> dict[str, float]:
+        """The joint scores of one variable at stations."""
+        drawn = drawn_members(departures, count=self.gaussian_members, generator=generator)
+        pairs = Pairs.of(_numbers(stations.latitude), _numbers(stations.longitude))
+        return {"energy": float(energy_score(drawn)), "variogram": variogram_score(departures, truth, pairs)}
 
     def score(
         self,
@@ -194,9 +225,18 @@ class Judge:
         variable: str,
         place: str,
         generator: torch.Generator,
-        **roughness: float,
+        **further: float,
     ) -> CaseScores:
-        """Scores of one variable from its departures, for callers that have them: analyses at points, say."""
+        """Scores of one variable from its departures, for callers that have them: analyses at points, say.
+
+        Args:
+            departures: of one variable.
+            label: which analysis this is.
+            variable: short name.
+            place: one of ``PLACES``.
+            generator: for ties of ranks, and for the reports' errors in them.
+            further: what departures do not tell: ``CaseScores``' Laplacians and joint scores, by name.
+        """
         error = mean_error(departures)
         ranks = rank_counts(departures, bins=self.rank_bins, generator=generator)
         return CaseScores(
@@ -212,7 +252,7 @@ class Judge:
             within_1=coverage(departures, within=1.0),
             within_2=coverage(departures, within=2.0),
             ranks=None if ranks is None else tuple(ranks.tolist()),
-            **roughness,
+            **further,
         )
 
 

@@ -3,6 +3,9 @@
 For each analysis and variable, in bands of wave numbers (``spectra``): the variance of the truth, of the members' mean
 and of the members (their average); the variance of the mean's error; and the covariance of mean and truth, for their
 coherence. Spectra are means over cases of variances, so that no case's scale hides another's.
+
+Octaves are counted from the shortest waves that a grid holds: octave j has the wavelengths 2^j ≤ λ / 2Δ < 2^(j + 1).
+The last, j = 0, lies below four grid spacings, where neither models nor interpolation can be trusted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,12 +38,14 @@ class CaseSpectra:
         label: which analysis.
         variable: short name.
         wavelength: (band,) m.
+        spacing: of the grid, m.
         power: (len(SPECTRA), band) SI units squared.
     """
 
     label: CaseLabel
     variable: str
     wavelength: np.ndarray
+    spacing: float
     power: np.ndarray
 
 
@@ -62,11 +67,13 @@ def case_spectra(analysis: State, truth: State, *, label: CaseLabel) -> list[Cas
         "cross": mean * exact,
     }
     power = np.stack([bands.gather(kinds[kind]) for kind in SPECTRA], axis=1)
-    return [CaseSpectra(label, name, bands.wavelength, power[i]) for i, name in enumerate(truth.layout.names)]
+    about = (bands.wavelength, truth.layout.grid.dx)
+    return [CaseSpectra(label, name, *about, power[i]) for i, name in enumerate(truth.layout.names)]
 
 
 def mean_spectra(spectra: Sequence[CaseSpectra]) -> pd.DataFrame:
-    """Means over cases: setting, method, variable, band (from 1), wavelength (m), variances by kind, and coherence."""
+    """Means over cases: setting, method, variable, band (from 1), wavelength and the grid's spacing (m), variances by
+    kind, and coherence."""
     groups: dict[tuple[str, str, str], list[CaseSpectra]] = {}
     for one in spectra:
         groups.setdefault((one.label.setting, one.label.method, one.variable), []).append(one)
@@ -74,7 +81,8 @@ def mean_spectra(spectra: Sequence[CaseSpectra]) -> pd.DataFrame:
     for (setting, method, variable), group in groups.items():
         power = np.mean([one.power for one in group], axis=0)
         kinds = dict(zip(SPECTRA, power, strict=True))
-        columns = {"band": np.arange(1, power.shape[1] + 1), "wavelength": group[0].wavelength, **kinds}
+        columns = {"band": np.arange(1, power.shape[1] + 1), "wavelength": group[0].wavelength}
+        columns |= {"spacing": group[0].spacing, **kinds}
         columns["coherence"] = coherence(kinds["cross"], kinds["truth"], kinds["mean"])
         tables.append(pd.DataFrame({"setting": setting, "method": method, "variable": variable} | columns))
     return pd.concat(tables, ignore_index=True)
@@ -104,3 +112,32 @@ def amplitude_table(spectra: pd.DataFrame, *, ranges: Mapping[str, tuple[float, 
     return pd.DataFrame(
         rows, columns=["setting", "method", "variable", "range", "mean", "members", "error", "coherence"]
     )
+
+
+def octave_table(spectra: pd.DataFrame) -> pd.DataFrame:
+    """Variance over the truth's by octave of wavelengths, longest first: members should be at 1.
+
+    Args:
+        spectra: from ``mean_spectra``.
+
+    Returns:
+        setting, method, variable, octave (0 is the last), ``shortest`` and ``longest`` wavelength (m), and the ratios
+        ``members`` and ``mean`` (of the members' mean; the same for one member). Waves shorter than two grid spacings,
+        in the corners of the wave number plane, are left out.
+    """
+    octave = np.floor(np.log2(spectra["wavelength"] / (2.0 * spectra["spacing"]))).astype(int)
+    held = spectra.assign(octave=octave)[octave >= 0]
+    key = ["setting", "method", "variable"]
+    sums = held.groupby([*key, "octave"], sort=False)[["truth", "mean", "members"]].sum().reset_index()
+    spacing = held.groupby([*key, "octave"], sort=False)["spacing"].first().to_numpy()
+    shortest = 2.0 * spacing * 2.0 ** sums["octave"]
+    ratios = {kind: sums[kind] / sums["truth"] for kind in ("members", "mean")}
+    return sums[[*key, "octave"]].assign(shortest=shortest, longest=2.0 * shortest, **ratios)
+
+
+def furthest_octaves(octaves: pd.DataFrame) -> pd.DataFrame:
+    """The rows of ``octave_table`` whose members are furthest from 1, the last octave aside: one for each setting,
+    method and variable."""
+    rows = octaves[(octaves["octave"] > 0) & octaves["members"].notna()]
+    deviation = (rows["members"] - 1.0).abs()
+    return rows.loc[deviation.groupby([rows[name] for name in ("setting", "method", "variable")], sort=False).idxmax()]

@@ -4,14 +4,15 @@ A ratio below 1 is better than the reference. The mean over variables is the mea
 unit weighs more than another. Intervals resample whole runs, the same ones for all methods (``run_moments``).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 
 from rtma_diffda.verification.run_moments import SCORES, RunBootstrap, RunMoments, interval, ratio_to
+from rtma_diffda.verification.scores import BACKGROUND
 
-RATIOS = ("rmse", "crps")
+RATIOS = ("rmse", "crps", "energy", "variogram")
 """Scores that are also given as ratios to the reference method."""
 
 _WITH_INTERVAL = ("rmse", "crps", "spread_skill", "roughness_mean")
@@ -26,8 +27,9 @@ def comparison_table(cases: pd.DataFrame, *, reference: str, bootstrap: RunBoots
         bootstrap: how intervals are made; the defaults of ``RunBootstrap`` where None.
 
     Returns:
-        setting, place, variable, method, n, cases, runs; ``SCORES``, SI; ``rmse_ratio``, ``crps_ratio``;
-        ``<score>_low`` and ``_high`` of rmse, crps, spread_skill, roughness_mean and both ratios.
+        setting, place, variable, method, n, cases, runs; ``SCORES``, SI; ``<score>_ratio`` of ``RATIOS``;
+        ``background_ratio``, the RMSE over the background's, NaN where that was not compared; ``<score>_low`` and
+        ``_high`` of rmse, crps, spread_skill, roughness_mean and all ratios.
 
     Raises:
         UsageError: no method of that name.
@@ -47,8 +49,9 @@ def mean_ratio_table(cases: pd.DataFrame, *, reference: str, bootstrap: RunBoots
     """Ratios to the reference method, meant over variables; arguments and errors as of ``comparison_table``.
 
     Returns:
-        setting, place, method, variables (their number), cases, runs, and for rmse and crps ``<score>_ratio`` with
-        ``_low`` and ``_high``; ``worst_variable`` and ``worst_rmse_ratio``.
+        setting, place, method, variables (their number), cases, runs, and for each of ``RATIOS`` ``<score>_ratio``
+        with ``_low`` and ``_high``; ``worst_variable`` and ``worst_rmse_ratio``. NaN where there is
+        no such score.
     """
     bootstrap = bootstrap or RunBootstrap()
     rows = []
@@ -103,6 +106,9 @@ def _scores_table(moments: RunMoments, reference: int, bootstrap: RunBootstrap) 
     for score in RATIOS:
         columns[f"{score}_ratio"] = ratio_to(values, score, reference)
         ends[f"{score}_ratio"] = ratio_to(replicates, score, reference)
+    columns["background_ratio"], ends["background_ratio"] = (
+        _to_background(moments, found) for found in (values, replicates)
+    )
     for score, found in ends.items():
         columns[f"{score}_low"], columns[f"{score}_high"] = interval(found, bootstrap, runs=len(moments.runs))
     table = {
@@ -113,6 +119,13 @@ def _scores_table(moments: RunMoments, reference: int, bootstrap: RunBootstrap) 
         "runs": len(moments.runs),
     }
     return pd.DataFrame(table | {name: array.T.ravel() for name, array in columns.items()})
+
+
+def _to_background(moments: RunMoments, values: Mapping[str, np.ndarray]) -> np.ndarray:
+    """RMSE over the background's, (…, method, variable); NaN where there is none."""
+    if BACKGROUND not in moments.methods:
+        return np.full_like(values["rmse"], np.nan)
+    return ratio_to(values, "rmse", moments.row_of(BACKGROUND))
 
 
 def _mean_ratios(moments: RunMoments, reference: int, bootstrap: RunBootstrap) -> Iterator[dict[str, object]]:

@@ -109,8 +109,8 @@ def significance_rows(table: pd.DataFrame) -> Iterator[tuple[str, ...]]:
             f"{shown[0]:+.3f}" if np.isfinite(shown[0]) else "–",
             format_interval(shown[1], shown[2], digits=3),
             f"{row['better_runs']} of {row['runs']} runs",
-            _probability(row["p"]),
-            _probability(row["p_holm"]),
+            format_probability(row["p"]),
+            format_probability(row["p_holm"]),
             row["verdict"],
         )
 
@@ -146,12 +146,13 @@ def format_comparison(scores: pd.DataFrame, ratios: pd.DataFrame, *, setting: st
     return "\n".join(lines)
 
 
-def _of(table: pd.DataFrame, setting: str, place: str | None = None) -> pd.DataFrame:
-    rows = table[table["setting"] == setting]
-    return rows if place is None else rows[rows["place"] == place]
-
-
-def _probability(p: float) -> str:
+def format_probability(p: float) -> str:
+    """A p-value, or a dash where there is none."""
     if not np.isfinite(p):
         return "–"
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _of(table: pd.DataFrame, setting: str, place: str | None = None) -> pd.DataFrame:
+    rows = table[table["setting"] == setting]
+    return rows if place is None else rows[rows["place"] == place]

@@ -42,7 +42,8 @@ class Departures:
     Attributes:
         errors: (member, n) SI, float64.
         error_std: (n,) SI, the error that the method states for its only member; None where it states none. With
-            several members these are the statement, and this is not looked at.
+            several members these are the statement, and this is not looked at, even where it is the ensemble's
+            calibrated spread: what is handed on, and judged, are the members.
         report_std: (n,) SI, error of the reports; None where the departures are from the truth itself.
     """
 

@@ -8,8 +8,16 @@ import pandas as pd
 from rtma_diffda.verification.case_scores import GRID, WITHHELD
 from rtma_diffda.verification.comparison import comparison_table, cost_table, mean_ratio_table, rank_table
 from rtma_diffda.verification.display import format_interval, format_number, source_title
-from rtma_diffda.verification.paired import ALL_VARIABLES, significance_table
+from rtma_diffda.verification.paired import (
+    ALL_VARIABLES,
+    PAIRED_SCORES,
+    SIGNIFICANCE_COLUMNS,
+    significance_table,
+)
+from rtma_diffda.verification.reliability import reliability_table
 from rtma_diffda.verification.run_moments import RunBootstrap
+
+_TABLES = ("scores", "ratios", "significance", "joint_significance", "ensembles", "ranks", "reliability", "cost")
 
 
 @dataclass(frozen=True)
@@ -21,8 +29,12 @@ class Judgement:
         bootstrap: how intervals are made.
         scores: from ``comparison.comparison_table``.
         ratios: from ``comparison.mean_ratio_table``.
-        significance: from ``paired.significance_table``.
+        significance: from ``paired.significance_table``, of the RMSE.
+        joint_significance: the same of the CRPS and the joint scores, which judge the uncertainty too.
+        ensembles: the same of all these scores, all variables together, with each ensemble for the reference; empty
+            where there is none.
         ranks: from ``comparison.rank_table``.
+        reliability: from ``reliability.reliability_table``.
         cost: from ``comparison.cost_table``.
     """
 
@@ -31,7 +43,10 @@ class Judgement:
     scores: pd.DataFrame
     ratios: pd.DataFrame
     significance: pd.DataFrame
+    joint_significance: pd.DataFrame
+    ensembles: pd.DataFrame
     ranks: pd.DataFrame
+    reliability: pd.DataFrame
     cost: pd.DataFrame
 
     @classmethod
@@ -44,13 +59,18 @@ class Judgement:
         """
         bootstrap = bootstrap or RunBootstrap()
         how = {"reference": reference, "bootstrap": bootstrap}
+        scores, ranks = comparison_table(cases, **how), rank_table(cases)
+        differences = significance_table(cases, **how, scores=PAIRED_SCORES)
         return cls(
             reference,
             bootstrap,
-            scores=comparison_table(cases, **how),
+            scores=scores,
             ratios=mean_ratio_table(cases, **how),
-            significance=significance_table(cases, **how),
-            ranks=rank_table(cases),
+            significance=differences[differences["score"] == "rmse"],
+            joint_significance=differences[differences["score"] != "rmse"],
+            ensembles=_against_ensembles(cases, bootstrap),
+            ranks=ranks,
+            reliability=reliability_table(scores, ranks),
             cost=cost_table(cases),
         )
 
@@ -61,9 +81,16 @@ class Judgement:
 
     def of_setting(self, setting: str) -> "Judgement":
         """The rows of one setting."""
-        tables = {name: getattr(self, name) for name in ("scores", "ratios", "significance", "ranks", "cost")}
+        tables = {name: getattr(self, name) for name in _TABLES}
         chosen = {name: table[table["setting"] == setting] for name, table in tables.items()}
         return Judgement(self.reference, self.bootstrap, **chosen)
+
+    def chance(self, method: str, *, setting: str, place: str, score: str, variable: str = ALL_VARIABLES) -> float:
+        """Holm's p of a method's difference from the reference in one of ``PAIRED_SCORES``; NaN where not tested."""
+        rows = self.significance if score == "rmse" else self.joint_significance
+        sought = {"setting": setting, "place": place, "score": score, "variable": variable, "method": method}
+        found = rows[np.logical_and.reduce([rows[name] == value for name, value in sought.items()])]
+        return float(found["p_holm"].iloc[0]) if len(found) else float("nan")
 
     def ratio(self, method: str, *, setting: str, place: str, score: str = "rmse") -> float:
         """Mean over variables of a method's ratio to the reference; NaN where it was not scored."""
@@ -99,3 +126,13 @@ class Judgement:
         row = found.iloc[0]
         chance = "p < 0.001" if row["p_holm"] < 0.001 else f"p = {row['p_holm']:.3f}"
         return f"; better in {row['better_runs']} of {row['runs']} runs, {row['verdict']} ({chance})"
+
+
+def _against_ensembles(cases: pd.DataFrame, bootstrap: RunBootstrap) -> pd.DataFrame:
+    """Every other method against each method of several members."""
+    names = cases.loc[cases["members"] > 1, "method"].unique()
+    tables = [significance_table(cases, reference=name, bootstrap=bootstrap, scores=PAIRED_SCORES) for name in names]
+    if not tables:
+        return pd.DataFrame(columns=list(SIGNIFICANCE_COLUMNS))
+    table = pd.concat(tables, ignore_index=True)
+    return table[table["variable"] == ALL_VARIABLES]

@@ -33,8 +33,10 @@ AVERAGED = (
     "laplacian_truth",
     "laplacian_mean",
     "laplacian_members",
+    "energy",
+    "variogram",
 )
-"""Columns of case scores that are means over n places."""
+"""Columns of case scores that are means over n places, or are taken for such: one joint score weighs by its places."""
 
 SCORES = (
     "bias",
@@ -45,6 +47,8 @@ SCORES = (
     "within_2",
     "roughness_mean",
     "roughness_members",
+    "energy",
+    "variogram",
 )
 """What follows from their sums: SI, or without unit. ``roughness`` is the Laplacian's amplitude over the truth's."""
 
@@ -192,4 +196,6 @@ def _scores_of(sums: np.ndarray) -> dict[str, np.ndarray]:
             "within_2": mean["within_2"],
             "roughness_mean": np.sqrt(mean["laplacian_mean"] / mean["laplacian_truth"]),
             "roughness_members": np.sqrt(mean["laplacian_members"] / mean["laplacian_truth"]),
+            "energy": mean["energy"],
+            "variogram": mean["variogram"],
         }

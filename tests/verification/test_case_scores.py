@@ -11,6 +11,13 @@ from rtma_diffda.fields.state import State
 from rtma_diffda.interfaces import Analysis
 from rtma_diffda.verification.case_scores import CaseLabel, CaseScores, Cost, Judge, case_table
 from rtma_diffda.verification.ensemble_scores import Departures, gaussian_crps
+from rtma_diffda.verification.joint_scores import (
+    Pairs,
+    block_energy_score,
+    drawn_members,
+    energy_score,
+    variogram_score,
+)
 
 LABEL = CaseLabel("default", "kriging", "test/000", np.datetime64("2026-01-01T00:15"))
 
@@ -73,13 +80,58 @@ def test_an_ensemble_is_scored_by_its_members(case, truth):
     assert grid.laplacian_mean < grid.laplacian_members  # averaging smooths
 
 
+def test_a_calibrated_spread_beside_several_members_changes_no_score(case, truth):
+    """What is handed on are the members: they are judged."""
+    draws = torch.randn(8, *truth.layout.shape, generator=generator())
+    state = case.analysis.state.with_values(truth.values + draws)
+    alone, beside = (
+        Judge().score_case(
+            Analysis(state, case.analysis.problem, error_std),
+            truth,
+            withheld=case.withheld,
+            label=LABEL,
+            generator=generator(),
+        )
+        for error_std in (None, 99.0 * torch.ones(truth.layout.shape))
+    )
+    assert [repr(score) for score in alone] == [repr(score) for score in beside]
+    assert {score.members for score in alone} == {8}
+    assert all(len(score.ranks) == 9 for score in alone)
+
+
+def test_joint_scores_of_an_ensemble_are_of_its_members(case, truth):
+    draws = torch.randn(8, *truth.layout.shape, generator=generator(), dtype=torch.float64)
+    ensemble = Analysis(case.analysis.state.with_values(truth.values + draws), case.analysis.problem)
+    scores = Judge().score_case(ensemble, truth, withheld=case.withheld, label=LABEL, generator=generator())
+    errors = (ensemble.state.values.double() - truth.values.double()).numpy()[:, 1]
+    assert one(scores, "u10m", "grid").energy == pytest.approx(block_energy_score(errors), rel=1e-6)
+    operator, stations = case.analysis.problem.operator, case.withheld.of_channel(1)
+    said, exact = (operator(s.values.double(), stations).numpy() for s in (ensemble.state, truth))
+    pairs = Pairs.of(stations.latitude.numpy(), stations.longitude.numpy())
+    score = one(scores, "u10m", "withheld")
+    assert score.energy == pytest.approx(float(energy_score(said - exact)))
+    assert score.variogram == pytest.approx(variogram_score(Departures(said - exact), exact[0], pairs))
+    assert np.isnan(one(scores, "u10m", "grid").variogram) and np.isnan(one(scores, "u10m", "reports").energy)
+
+
+def test_joint_scores_of_a_stated_gaussian_are_of_independent_draws(scores, case, truth):
+    """All methods that state a Gaussian share the draws, for the judge's generator is the case's."""
+    drawing = generator()
+    std = case.analysis.error_std.double().numpy().reshape(3, -1)
+    for i, name in enumerate(truth.layout.names):
+        drawn = drawn_members(Departures(np.full((1, 64 * 64), 0.5), std[i]), count=8, generator=drawing)
+        expected = block_energy_score(drawn.reshape(8, 64, 64))
+        assert one(scores, name, "grid").energy == pytest.approx(expected, rel=1e-4)
+    assert all(np.isfinite(one(scores, name, "withheld").variogram) for name in truth.layout.names)
+
+
 def test_roughness_of_the_truth_itself_is_one(case, truth):
     perfect = Analysis(truth, case.analysis.problem)
     score = one(
         Judge().score_case(perfect, truth, withheld=case.withheld, label=LABEL, generator=generator()), "t2m", "grid"
     )
     assert score.laplacian_mean == score.laplacian_truth > 0.0
-    assert (score.mse, score.crps, score.ranks) == (0.0, 0.0, None)
+    assert (score.mse, score.crps, score.energy, score.ranks) == (0.0, 0.0, 0.0, None)
 
 
 def test_the_rim_is_left_out(case, truth):
@@ -112,8 +164,9 @@ def test_a_truth_that_does_not_fit_is_refused(case, truth):
     later = replace(truth, valid_time=truth.valid_time + np.timedelta64(1, "h"))
     with pytest.raises(InputError, match="layout and time must agree"):
         Judge().score_case(case.analysis, later, withheld=case.withheld, label=LABEL, generator=generator())
-    with pytest.raises(UsageError, match="rank bins"):
-        Judge(rank_bins=1)
+    for wrong in ({"rank_bins": 1}, {"gaussian_members": 1}, {"rim": -1}):
+        with pytest.raises(UsageError, match="rank bins"):
+            Judge(**wrong)
 
 
 def test_departures_can_be_scored_alone():

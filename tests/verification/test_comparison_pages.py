@@ -223,6 +223,7 @@ def test_comparison_page_is_whole(judgement, spectra, tmp_path):
         "Uncertainty",
         "Roughness",
         "Sensitivity",
+        "Is any variable worse?",
         "Exchangeability",
         "Cost",
         "What was run",
@@ -230,6 +231,8 @@ def test_comparison_page_is_whole(judgement, spectra, tmp_path):
     assert "A &lt;comparison&gt;" in text
     assert "A detector &lt;cannot&gt; tell." in text
     assert "One case" not in text  # no maps were given
+    assert "Many places together" not in text  # no joint scores were taken
+    assert "Members&#x27; variance by octave" in text
     assert f"{judgement.ratio('ensemble', setting='default', place='withheld'):.3f}" in text
     assert text.count("<figure>") == 2 + 3 + 4 + 2 + 2
 

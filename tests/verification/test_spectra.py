@@ -10,7 +10,13 @@ from rtma_diffda.fields.layout import Layout
 from rtma_diffda.fields.state import State
 from rtma_diffda.geo.grid import ProjectedGrid
 from rtma_diffda.verification.case_scores import CaseLabel
-from rtma_diffda.verification.case_spectra import amplitude_table, case_spectra, mean_spectra
+from rtma_diffda.verification.case_spectra import (
+    amplitude_table,
+    case_spectra,
+    furthest_octaves,
+    mean_spectra,
+    octave_table,
+)
 from rtma_diffda.verification.roughness import laplacian_power
 from rtma_diffda.verification.spectra import Bands, coherence, cross_spectrum, power_spectrum
 
@@ -111,3 +117,35 @@ def test_mean_spectra_are_means_over_cases(spectra):
     assert one["band"].tolist() == list(range(1, len(one) + 1))
     assert one["truth"].sum() == pytest.approx(1.0, rel=0.1)  # unit variance
     assert one["wavelength"].is_monotonic_decreasing
+
+
+def test_octaves_of_a_known_multiple(spectra):
+    table = octave_table(spectra)
+    assert len(table) == 2 * 2 * 5
+    half = table[(table["method"] == "method") & (table["variable"] == "sp")]
+    assert half["octave"].tolist() == [4, 3, 2, 1, 0]
+    assert half["shortest"].tolist() == [160e3, 80e3, 40e3, 20e3, 10e3]  # from two spacings of 5 km
+    assert half["members"].to_numpy() == pytest.approx(0.25)
+    opposite = table[table["method"] == "opposite"]
+    assert opposite["members"].to_numpy() == pytest.approx(1.0)
+    assert opposite["mean"].to_numpy() == pytest.approx(0.0, abs=1e-12)
+
+
+def test_octaves_hold_the_waves_that_they_name():
+    """A member that doubles waves of 5 to 7 half waves over 160 km is wrong between 45 and 64 km alone."""
+    layout = Layout.of(small_grid(32, 32, SPACING), ("t2m",))
+    noise = np.random.default_rng(0).normal(size=(32, 32))
+    wave = cosine(32, 32, 6)
+    truth, member = (State(torch.from_numpy(f[None, None]), layout, NOON) for f in (noise + wave, noise + 2.0 * wave))
+    table = octave_table(mean_spectra(case_spectra(member, truth, label=LABEL))).set_index("octave")
+    assert table.drop(index=2)["members"].to_numpy() == pytest.approx(1.0)
+    assert table.loc[2, "members"] > 2.0
+    assert (table.loc[2, "shortest"], table.loc[2, "longest"]) == (40e3, 80e3)
+
+
+def test_the_last_octave_does_not_count(spectra):
+    table = octave_table(spectra)
+    wrong = table.assign(members=table["octave"].map({4: 1.1, 3: 0.5, 2: 1.4, 1: 1.0, 0: 9.0}))
+    found = furthest_octaves(wrong)
+    assert len(found) == 2 * 2
+    assert (found["octave"] == 3).all()

@@ -20,6 +20,9 @@ from rtma_diffda.verification.reports.canvas import (
     tidy,
 )
 
+SCORE_TITLES = {"rmse": "RMSE", "crps": "CRPS", "energy": "energy score", "variogram": "variogram score"}
+"""Scores that have ratios, in words."""
+
 _PANEL_WIDTH = 4.6
 _LINE = {"color": "black", "linewidth": 0.9}
 _GRID_LINES = {"color": "#dddddd", "linewidth": 0.6}
@@ -45,8 +48,8 @@ def ratio_figure(ratios: pd.DataFrame, *, score: str, reference: str) -> Figure:
     """Ratios to the reference method as bars, a panel for each kind of place.
 
     Args:
-        ratios: from ``comparison.mean_ratio_table``, one setting.
-        score: ``rmse`` or ``crps``.
+        ratios: from ``comparison.mean_ratio_table``, one setting, and kinds of place that have the score.
+        score: a key of ``SCORE_TITLES``.
         reference: name of that method; its bar ends at the line.
     """
     places = list(ratios["place"].unique())
@@ -55,7 +58,7 @@ def ratio_figure(ratios: pd.DataFrame, *, score: str, reference: str) -> Figure:
     axes = figure.subplots(1, len(places), squeeze=False, sharey=True)[0]
     for axis, place in zip(axes, places, strict=True):
         _ratio_bars(axis, ratios[ratios["place"] == place], score)
-        axis.set_xlabel(f"{score.upper()} over that of {source_title(reference)}", fontsize=LABEL_SIZE)
+        axis.set_xlabel(f"{SCORE_TITLES[score]} over that of {source_title(reference)}", fontsize=LABEL_SIZE)
         tidy(axis, PLACE_TITLES[place])
     axes[0].invert_yaxis()
     return figure
@@ -67,7 +70,7 @@ def sweep_figure(ratios: pd.DataFrame, sweep: Sweep, *, score: str, reference: s
     Args:
         ratios: from ``comparison.mean_ratio_table``; settings that the sweep does not name are left out.
         sweep: what is varied.
-        score: ``rmse`` or ``crps``.
+        score: a key of ``SCORE_TITLES``.
         reference: name of the method that ratios refer to, in each setting anew.
     """
     rows = ratios[ratios["setting"].isin(list(sweep.values))]
@@ -81,7 +84,7 @@ def sweep_figure(ratios: pd.DataFrame, sweep: Sweep, *, score: str, reference: s
         axis.grid(axis="y", **_GRID_LINES)
         axis.set_xlabel(sweep.title, fontsize=LABEL_SIZE)
         tidy(axis, PLACE_TITLES[place])
-    axes[0].set_ylabel(f"{score.upper()} over that of {source_title(reference)}", fontsize=LABEL_SIZE)
+    axes[0].set_ylabel(f"{SCORE_TITLES[score]} over that of {source_title(reference)}", fontsize=LABEL_SIZE)
     legend_below(figure, axes[0])
     return figure
 

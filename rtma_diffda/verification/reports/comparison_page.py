@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 
 from rtma_diffda.verification.case_scores import GRID, PLACES, REPORTS, WITHHELD
-from rtma_diffda.verification.case_spectra import amplitude_table
 from rtma_diffda.verification.comparison_text import (
     COST_HEADER,
     PLACE_TITLES,
@@ -19,20 +18,20 @@ from rtma_diffda.verification.comparison_text import (
     score_rows,
     significance_rows,
 )
-from rtma_diffda.verification.display import format_number, source_title, title_of
+from rtma_diffda.verification.display import source_title
 from rtma_diffda.verification.judgement import Judgement
 from rtma_diffda.verification.reports.comparison_figures import (
     Sweep,
-    rank_figure,
     ratio_figure,
-    spread_figure,
     sweep_figure,
 )
 from rtma_diffda.verification.reports.page import PageHead, PageSection, write_page
 from rtma_diffda.verification.reports.report import Picture
 from rtma_diffda.verification.reports.score_figures import score_figure
-from rtma_diffda.verification.reports.spectra_figures import amplitude_figure, error_spectra_figure
+from rtma_diffda.verification.reports.spectra_section import spectra_section
 from rtma_diffda.verification.reports.tables import Table
+from rtma_diffda.verification.reports.uncertainty_sections import joint_section, uncertainty_section
+from rtma_diffda.verification.reports.worse_section import worse_section
 
 _REMARKS = {
     GRID: "Errors against the simulated truth at every grid point.",
@@ -81,9 +80,11 @@ def comparison_page(path: Path, head: PageHead, page: ComparisonPage) -> Path:
         PageSection("One case", pictures=page.maps, remark="Every method had the same background and reports."),
         *(_scores(one, place) for place in places),
         _significance(one, places),
-        _uncertainty(one, places),
-        _roughness(page.spectra, page.setting),
+        uncertainty_section(one),
+        joint_section(one),
+        spectra_section(page.spectra, page.setting),
         _sensitivity(page),
+        worse_section(page.judgement),
         *page.sections,
         _cost(page.judgement),
     ]
@@ -145,61 +146,6 @@ def _significance(one: Judgement, places: Sequence[str]) -> PageSection:
         "for the number of comparisons, and the verdict takes it at 0.05."
     )
     return PageSection("Is the difference more than chance?", tables=tuple(tables), remark=remark)
-
-
-def _uncertainty(one: Judgement, places: Sequence[str]) -> PageSection:
-    if one.ranks.empty:
-        return PageSection("Uncertainty")
-    methods = list(one.scores["method"].unique())
-    spread = Picture.of(
-        spread_figure(one.scores),
-        "Spread over RMSE: below 1 a method is too sure of itself, above 1 too timid. Grey: 0.9 to 1.1.",
-    )
-    histograms = tuple(
-        Picture.of(
-            rank_figure(one.ranks[one.ranks["place"] == place], methods=methods),
-            f"Rank histograms, {PLACE_TITLES[place]}: how often the truth took each rank among the members (or each "
-            "bin of a stated Gaussian), over the number expected. Flat at 1 is right, a bowl is over-confident, a dome "
-            "timid, a slope biased.",
-        )
-        for place in places
-    )
-    return PageSection("Uncertainty", pictures=(spread, *histograms))
-
-
-def _roughness(spectra: pd.DataFrame | None, setting: str) -> PageSection:
-    if spectra is None or spectra.empty:
-        return PageSection("Roughness")
-    rows = spectra[spectra["setting"] == setting]
-    header = ("variable", "method", "wavelength", "amplitude of mean", "of members", "of error", "coherence")
-    table = [
-        (
-            title_of(row["variable"]),
-            source_title(row["method"]),
-            row["range"],
-            *(format_number(row[name]) for name in ("mean", "members", "error", "coherence")),
-        )
-        for row in amplitude_table(rows).to_dict("records")
-    ]
-    pictures = (
-        Picture.of(
-            amplitude_figure(rows),
-            "Amplitude of the analyses over the truth's by wavelength. Below 1: too smooth; above 1: too rough. A mean "
-            "must be smoother than the truth where the observations do not reach; members should be at 1.",
-        ),
-        Picture.of(
-            error_spectra_figure(rows),
-            "Amplitude of the error over the truth's by wavelength. Where it nears 1 an analysis knows nothing of "
-            "waves of that length.",
-        ),
-    )
-    remark = (
-        "All amplitudes over the truth's. Coherence: share of the truth's variance that the analysis' mean knows. "
-        "Surface pressure is nearly all terrain, which every method knows: amplitudes and coherence say little there."
-    )
-    return PageSection(
-        "Roughness", tables=(("", Table(header, table, text_columns=3)),), pictures=pictures, remark=remark
-    )
 
 
 def _sensitivity(page: ComparisonPage) -> PageSection:
