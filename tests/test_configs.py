@@ -40,7 +40,7 @@ def composed(verb: str, overrides: list[str]) -> dict:
 
 
 def test_every_experiment_belongs_to_a_verb():
-    known = [*experiments("europe"), *experiments("osse"), *experiments("ml_rtma")]
+    known = [*experiments("europe"), *experiments("osse"), *experiments("ml_rtma"), *experiments("era5")]
     assert sorted(known) == names_in("experiment")
 
 

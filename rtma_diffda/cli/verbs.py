@@ -73,9 +73,13 @@ def _compare(settings: Settings) -> None:
 
 
 def _reproduce(settings: Settings) -> None:
+    from rtma_diffda.experiments.era5_uk import ERA5_UK, Era5Settings, run_era5_uk
     from rtma_diffda.experiments.ml_rtma_exercises import ExerciseSettings, run_exercise
 
-    _tell(run_exercise(ExerciseSettings.from_mapping(settings)))
+    if settings["exercise"] == ERA5_UK:
+        _tell(run_era5_uk(Era5Settings.from_mapping(settings)))
+    else:
+        _tell(run_exercise(ExerciseSettings.from_mapping(settings)))
 
 
 def _regions(settings: Settings) -> None:

@@ -30,7 +30,7 @@ from rtma_diffda.verification.reports.comparison_figures import Sweep
 DEFAULT = "default"
 """Name of the setting that is not a sensitivity test."""
 
-DEFAULT_METHODS = tuple(COMPARED)
+DEFAULT_METHODS = tuple(name for name in COMPARED if name != "diffda")  # which takes minutes an analysis
 
 
 @dataclass(frozen=True)

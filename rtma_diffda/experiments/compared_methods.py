@@ -14,6 +14,7 @@ from torch import Tensor
 
 from rtma_diffda.assimilation.background_itself import BackgroundItself
 from rtma_diffda.assimilation.corrected_background import CorrectedBackground, corrected_cases
+from rtma_diffda.assimilation.denoiser_checkpoint import TrainedDenoiser, denoiser_from_checkpoint
 from rtma_diffda.assimilation.multivariate_interpolation import MultivariateInterpolation
 from rtma_diffda.assimilation.multivariate_tuning import tune_multivariate
 from rtma_diffda.assimilation.observation_interpolation import ObservationInterpolation
@@ -28,8 +29,10 @@ from rtma_diffda.assimilation.truth_tuning import (
     tune_structures_on_truth,
 )
 from rtma_diffda.assimilation.unet_regression import UNetRegression, load_unet_regression
+from rtma_diffda.experiments.diffusion_methods import ENTRIES, diffusion_method
 from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.interfaces import AnalysisMethod
+from rtma_diffda.io.checkpoint import read_checkpoint
 from rtma_diffda.resources import resource_directory
 
 _log = logging.getLogger(__name__)
@@ -80,6 +83,15 @@ class Workshop:
     def correction(self) -> UNetRegression:
         """The learned correction that looks at no observation."""
         return self.network("background_correction")
+
+    @cached_property
+    def denoiser(self) -> TrainedDenoiser:
+        """The denoiser of the diffusion methods.
+
+        Raises:
+            InputError: the checkpoint is absent or damaged.
+        """
+        return denoiser_from_checkpoint(read_checkpoint(self.checkpoint("denoiser")))
 
     def checkpoint(self, name: str) -> Path:
         """Directory of the checkpoint that a learned method brings."""
@@ -154,6 +166,14 @@ def _unet_regression(name: str, workshop: Workshop) -> ComparedMethod:
     return ComparedMethod(name, workshop.network(name), f"checkpoint {where.name}", 1)
 
 
+def _diffusion(name: str, workshop: Workshop) -> ComparedMethod:
+    centre = workshop.network("unet_regression") if name == "diffusion_centred" else None
+    method = diffusion_method(name, workshop.denoiser, workshop.static, centre=centre)
+    spreads = ", ".join(f"{variable} {factor:.2f}" for variable, factor in method.calibration.factor.items())
+    where = workshop.checkpoint("denoiser")
+    return ComparedMethod(name, method, f"checkpoint {where.name}; spread times {spreads or '1'}")
+
+
 COMPARED: Mapping[str, Callable[[str, Workshop], ComparedMethod]] = {
     "background": _background,
     "observation_interpolation": _observation_interpolation,
@@ -162,6 +182,7 @@ COMPARED: Mapping[str, Callable[[str, Workshop], ComparedMethod]] = {
     "background_correction": _background_correction,
     "corrected_optimal_interpolation": _corrected_optimal_interpolation,
     "unet_regression": _unet_regression,
+    **dict.fromkeys(ENTRIES, _diffusion),
 }
 """Every method that a comparison can name."""
 

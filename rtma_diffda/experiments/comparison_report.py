@@ -14,9 +14,11 @@ from rtma_diffda.experiments.osse_cases import OsseCase
 from rtma_diffda.interfaces import Analysis
 from rtma_diffda.io.tables import write_table
 from rtma_diffda.verification.case_scores import GRID, WITHHELD
-from rtma_diffda.verification.case_spectra import CaseSpectra, mean_spectra
+from rtma_diffda.verification.case_spectra import CaseSpectra, mean_spectra, octave_table
+from rtma_diffda.verification.checks_text import format_checks
 from rtma_diffda.verification.comparison_text import format_comparison
 from rtma_diffda.verification.display import format_number, source_title
+from rtma_diffda.verification.joint_text import format_joint
 from rtma_diffda.verification.judgement import Judgement
 from rtma_diffda.verification.reports.comparison_figures import Sweep
 from rtma_diffda.verification.reports.comparison_page import ComparisonPage, comparison_page
@@ -63,13 +65,8 @@ def write_comparison_report(output: Path, comparison: Comparison) -> tuple[str, 
     """Write tables (parquet, CSV) and the page; returns the text for the terminal and the files by what they are."""
     judgement = Judgement.of(comparison.cases, reference=comparison.reference)
     spectra = mean_spectra(comparison.spectra)
-    cases = comparison.cases.assign(ranks=[None if r is None else list(r) for r in comparison.cases["ranks"]])
-    files = {
-        "case scores": write_table(output / "cases.parquet", cases),
-        "scores": write_table(output / "scores.parquet", judgement.scores),
-        "ratios": write_table(output / "ratios.parquet", judgement.ratios),
-        "significance": write_table(output / "significance.parquet", judgement.significance),
-    }
+    octaves = octave_table(spectra)
+    files = _tables(output, judgement, octaves, comparison.cases)
     head = PageHead(
         title=comparison.title,
         summary=comparison.summary,
@@ -86,7 +83,21 @@ def write_comparison_report(output: Path, comparison: Comparison) -> tuple[str, 
         degraded=comparison.degraded,
     )
     files["report"] = comparison_page(output / "report.html", head, page)
-    return _text(judgement, comparison), files
+    return _text(judgement, octaves, comparison), files
+
+
+def _tables(output: Path, judgement: Judgement, octaves: pd.DataFrame, cases: pd.DataFrame) -> dict[str, Path]:
+    cases = cases.assign(ranks=[None if r is None else list(r) for r in cases["ranks"]])
+    return {
+        "case scores": write_table(output / "cases.parquet", cases),
+        "scores": write_table(output / "scores.parquet", judgement.scores),
+        "ratios": write_table(output / "ratios.parquet", judgement.ratios),
+        "significance": write_table(output / "significance.parquet", judgement.significance),
+        "joint significance": write_table(output / "joint_significance.parquet", judgement.joint_significance),
+        "against ensembles": write_table(output / "ensembles.parquet", judgement.ensembles),
+        "reliability": write_table(output / "reliability.parquet", judgement.reliability),
+        "octaves": write_table(output / "octaves.parquet", octaves),
+    }
 
 
 def _maps(case: OsseCase, analyses: Mapping[str, Analysis]) -> tuple[Picture, ...]:
@@ -113,10 +124,12 @@ def _settings_of(methods: Sequence[ComparedMethod]) -> PageSection:
     return PageSection("Settings, chosen on validation runs", text=lines)
 
 
-def _text(judgement: Judgement, comparison: Comparison) -> str:
+def _text(judgement: Judgement, octaves: pd.DataFrame, comparison: Comparison) -> str:
     found = format_comparison(judgement.scores, judgement.ratios, setting=comparison.default, places=(GRID, WITHHELD))
     others = [_sensitivity_row(judgement, setting) for setting in judgement.settings if setting != comparison.default]
-    lines = [found, "", *judgement.sentences(comparison.default)]
+    joint = format_joint(judgement.of_setting(comparison.default))
+    checks = format_checks(judgement, octaves, setting=comparison.default)
+    lines = [found, "", *judgement.sentences(comparison.default), "", joint, "", checks]
     if others:
         lines += ["", f"RMSE over that of {source_title(comparison.reference)} in the same setting, grid:", *others]
     return "\n".join(lines)

@@ -17,6 +17,7 @@ from rtma_diffda.assimilation.observation_interpolation import ObservationInterp
 from rtma_diffda.assimilation.optimal_interpolation import OptimalInterpolation
 from rtma_diffda.assimilation.tuning import CRITERIA, TunedParameters, TuningSettings, tune_problems
 from rtma_diffda.errors import UsageError
+from rtma_diffda.experiments.station_diffusion import describe_blend, station_diffusion
 from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.geo.station_terrain import station_terrain
 from rtma_diffda.interfaces import AnalysisMethod, AssimilationProblem, PointMethod
@@ -103,9 +104,19 @@ def _observation_interpolation(
     return BuiltMethod("observation_interpolation", method, _describe(tuned, layout.names))
 
 
+def _station_diffusion(
+    settings: MethodSettings, problems: Sequence[AssimilationProblem], static: StaticFields
+) -> BuiltMethod:
+    parts = [build(settings, problems, static) for build in (_optimal_interpolation, _observation_interpolation)]
+    method = station_diffusion(*(part.method for part in parts), problems)
+    described = "\n".join([describe_blend(method.reference), *(part.description for part in parts)])
+    return BuiltMethod("station_diffusion", method, described)
+
+
 BUILDERS: Mapping[str, Callable[[MethodSettings, Sequence[AssimilationProblem], StaticFields], BuiltMethod]] = {
     "optimal_interpolation": _optimal_interpolation,
     "observation_interpolation": _observation_interpolation,
+    "station_diffusion": _station_diffusion,
 }
 """Every method that a configuration can name."""
 

@@ -12,7 +12,13 @@ _PURPOSE: Mapping[str, str] = {
         "A correction of a background that looks at no observation: what can be known of its error from the background "
         "itself, terrain, coast and time of day."
     ),
+    "denoiser": (
+        "The denoiser of the diffusion engine: ensembles of analyses of 2 m temperature, 2 m dew point, 10 m wind and "
+        "surface pressure. Without observations in its channels it is the prior given the background, which `kalman` "
+        "and other conditionings steer; with them it is conditioned on them."
+    ),
 }
+_LOSS: Mapping[str, str] = {"denoiser": "denoising loss: 1 is knowing nothing, every noise level weighs the same"}
 
 
 def model_card(target: str, provenance: Mapping[str, Any]) -> str:
@@ -37,8 +43,12 @@ Simulated weather: data set {data["name"]}, seed {data["seed"]}, {provenance["sp
 the inputs and the calibration. Networks of stations were drawn anew for every member of every batch: 10 to 300
 stations, observation errors 0.05 to 2 times the default.
 
-{progress["update"]} updates in {progress["cpu_seconds"] / 60:.1f} CPU-minutes{before}; best validation loss \
-{"not measured" if loss is None else f"{loss:.4f}"} (squared error in units of the background's).
+{progress["update"]} updates in {_effort(provenance)}{before}; best validation loss \
+{"not measured" if loss is None else f"{loss:.4f}"} ({_LOSS.get(target, "squared error in units of the background")}).
+
+The command, which also goes on with a training that was interrupted:
+
+    {provenance["command"]}
 
 ## Judged
 
@@ -51,6 +61,14 @@ It has seen simulated weather only, one grid spacing, and one kind of background
 compare it with optimal interpolation at withheld stations before use. Other spacings, variables or winter weather need
 a training of their own.
 """
+
+
+def _effort(provenance: Mapping[str, Any]) -> str:
+    """Time and machine."""
+    progress, machine = provenance["progress"], provenance["machine"]
+    if machine["device"] == "cpu" and not machine["workers"]:
+        return f"{progress['cpu_seconds'] / 60:.1f} CPU-minutes"
+    return f"{progress['seconds'] / 60:.1f} minutes on {machine['device']}, {machine['workers']} workers"
 
 
 def _before(provenance: Mapping[str, Any]) -> str:

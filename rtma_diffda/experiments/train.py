@@ -5,29 +5,22 @@ interpolation among the inputs, and the calibration of the errors. The test spli
 on with a training that was interrupted.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from rtma_diffda.assimilation.correlation import BackgroundError
-from rtma_diffda.assimilation.error_calibration import ErrorCalibration
-from rtma_diffda.assimilation.network_inputs import InputEncoding
-from rtma_diffda.assimilation.regression_checkpoint import regression_checkpoint
-from rtma_diffda.assimilation.regression_network import RegressionNetwork, RegressionTraining, unet_settings
-from rtma_diffda.assimilation.simulated_observing import Observing
 from rtma_diffda.assimilation.truth_cases import TruthCase
-from rtma_diffda.assimilation.truth_tuning import truth_starts, tune_on_truth
-from rtma_diffda.assimilation.unet_regression import UNetRegression, calibrated
 from rtma_diffda.errors import UsageError
 from rtma_diffda.experiments.data_set import DataSetDesign
 from rtma_diffda.experiments.model_card import model_card
 from rtma_diffda.experiments.osse_cases import ObservingSettings, osse_cases
 from rtma_diffda.experiments.reporting import RunSummary
 from rtma_diffda.experiments.settings import require_between, settings_from
+from rtma_diffda.experiments.train_targets import TARGETS, Material, NetworkSettings, spread_out
 from rtma_diffda.fields.pairs import Pairs
 from rtma_diffda.io.checkpoint import read_checkpoint, write_checkpoint
 from rtma_diffda.training.loop import train
@@ -35,23 +28,9 @@ from rtma_diffda.training.pairs import load_pairs
 from rtma_diffda.training.result import TrainingResult
 from rtma_diffda.training.settings import TrainingSettings
 
-TARGETS: Mapping[str, bool] = {"unet_regression": True, "background_correction": False}
-"""What can be trained, and whether it sees observations."""
-
 _TUNING_HOURS = (3, 9, 15, 21)
-_CALIBRATION_SHARES = (0.2, 1.0, 2.5)
-"""Numbers of stations, relative to the default, that the errors are calibrated on."""
-
-
-@dataclass(frozen=True)
-class NetworkSettings:
-    """Size of the U-Net."""
-
-    widths: tuple[int, ...] = (128, 192)
-    blocks: int = 1
-    patch: int = 4
-    orientations: int = 4
-    penalty: str = "squared"
+_DENSITIES = (0.2, 1.0, 2.5)
+"""Numbers of stations, relative to the default, that errors and spreads are calibrated on."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +47,11 @@ class RecipeSettings:
     validate_every: int = 300
     validation_members: int = 96
     patience: int | None = None
+    max_seconds: float | None = None
     max_cpu_seconds: float | None = None
     device: str = "cpu"
     threads: int = 1
+    workers: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,6 +89,14 @@ class TrainSettings:
         """Of the checkpoint; state and metrics of the training lie beside it."""
         return Path(self.output) / self.target
 
+    @property
+    def command(self) -> str:
+        """What trains the same: the verb, and everything that is not as by default."""
+        usual = _leaves(TrainSettings())
+        own = [f"{name}={_shown(value)}" for name, value in _leaves(self).items() if value != usual.get(name)]
+        without_effect = ("progress=", "output=", "data.directory=")
+        return " ".join(["rtma-diffda train", *(text for text in own if not text.startswith(without_effect))])
+
     def training_settings(self) -> TrainingSettings:
         """Of the loop."""
         own = ("threads", "validation_members")
@@ -123,61 +112,53 @@ def run_training(settings: TrainSettings) -> RunSummary:
         TrainingInterrupted: asked to end early; the state is saved, and the same call goes on.
     """
     torch.set_num_threads(settings.training.threads)
-    data_set = settings.data.path(settings.data_seed)
-    pairs = load_pairs(data_set, "train", runs=settings.runs)
-    validation = _spread_out(load_pairs(data_set, "validation"), settings.training.validation_members)
-    cases = _validation_cases(settings, share=1.0)
-    network = _network(settings, pairs, cases)
+    material, target = _material(settings), TARGETS[settings.target]
+    torch.manual_seed(settings.seed)
+    network = target.network(settings.network, material)
     earlier: dict[str, Any] = {}
     if settings.initial is not None:
         start = read_checkpoint(Path(settings.initial))
         start.fill(network)
         earlier = {"initial": dict(start.provenance)}
+    validation = load_pairs(settings.data.path(settings.data_seed), "validation")
     result = train(
         network,
-        pairs,
-        validation=validation,
+        material.pairs,
+        validation=spread_out(validation, settings.training.validation_members),
         settings=settings.training_settings(),
         directory=settings.directory.with_name(f"{settings.target}_training"),
     )
-    calibration = _calibrated(settings, network)
-    provenance = {**_provenance(settings, pairs, result), **earlier}
-    checkpoint = regression_checkpoint(
-        network, calibration=calibration, card=model_card(settings.target, provenance), provenance=provenance
-    )
+    provenance = {**_provenance(settings, material.pairs, result), **earlier}
+    card = model_card(settings.target, provenance)
+    checkpoint = target.checkpoint(network, material, card=card, provenance=provenance)
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     path = write_checkpoint(settings.directory, checkpoint, created=created, half_precision=settings.half_precision)
     degraded = (result.summary(),) if result.overfitted else ()
     return RunSummary(f"{result.summary()}\n\ncheckpoint: {path}", {"checkpoint": path}, degraded)
 
 
-def _network(settings: TrainSettings, pairs: Pairs, cases: Sequence[TruthCase]) -> RegressionNetwork:
-    """The network before training, the same for the same settings."""
-    torch.manual_seed(settings.seed)
-    observes, layout = TARGETS[settings.target], cases[0].truth.layout
-    errors: dict[str, BackgroundError] = {}
-    factors: dict[str, float] = {}
-    if observes:
-        tuned = tune_on_truth(cases, truth_starts(layout))
-        errors = {name: found.background_error for name, found in tuned.items()}
-        factors = {name: found.observation_error_factor for name, found in tuned.items()}
-    encoding = InputEncoding(_scales(pairs), errors, factors, observes, layout.grid.dx)
-    own = settings.network
-    unet = unet_settings(encoding, own.widths, blocks=own.blocks, patch=own.patch)
-    training = RegressionTraining(observing=Observing(), penalty=own.penalty, orientations=own.orientations)
-    return RegressionNetwork(encoding, unet, training)
+def _leaves(settings: Any, prefix: str = "") -> dict[str, Any]:
+    """Values by dotted name."""
+    found: dict[str, Any] = {}
+    for part in fields(settings):
+        value, name = getattr(settings, part.name), f"{prefix}{part.name}"
+        found |= _leaves(value, f"{name}.") if is_dataclass(value) else {name: value}
+    return found
 
 
-def _scales(pairs: Pairs) -> dict[str, float]:
-    """s: root mean square of truth minus background by variable, SI, from up to 512 members."""
-    some = _spread_out(pairs, 512)
-    scales = (some.truth - some.background).double().square().mean(dim=(0, 2, 3)).sqrt()
-    return dict(zip(some.layout.names, scales.tolist(), strict=True))
+def _shown(value: Any) -> str:
+    """As a command line takes it."""
+    if isinstance(value, tuple | list):
+        return "[" + ",".join(_shown(part) for part in value) + "]"
+    return "null" if value is None else str(value)
 
 
-def _spread_out(pairs: Pairs, count: int) -> Pairs:
-    """Up to ``count`` members, evenly spread over all."""
-    return pairs.select(torch.linspace(0, len(pairs) - 1, min(count, len(pairs))).round().long().numpy())
+def _material(settings: TrainSettings) -> Material:
+    """Training pairs and validation cases."""
+    pairs = load_pairs(settings.data.path(settings.data_seed), "train", runs=settings.runs)
+    by_share = {share: _validation_cases(settings, share=share) for share in _DENSITIES}
+    densities = [case for cases in by_share.values() for case in cases]
+    return Material(pairs, by_share[1.0], densities, settings.seed)
 
 
 def _validation_cases(settings: TrainSettings, *, share: float) -> list[TruthCase]:
@@ -192,17 +173,12 @@ def _validation_cases(settings: TrainSettings, *, share: float) -> list[TruthCas
     return [case.known for case in cases]
 
 
-def _calibrated(settings: TrainSettings, network: RegressionNetwork) -> ErrorCalibration:
-    """Fitted on validation runs, over networks of few and of many stations where observations are seen."""
-    shares = _CALIBRATION_SHARES if TARGETS[settings.target] else (1.0,)
-    cases = [case for share in shares for case in _validation_cases(settings, share=share)]
-    return calibrated(UNetRegression(cases[0].static, network), cases).calibration
-
-
 def _provenance(settings: TrainSettings, pairs: Pairs, result: TrainingResult) -> dict[str, Any]:
     return {
         "data_set": settings.data.description(settings.data_seed),
         "splits": {"train": len(set(pairs.run.tolist())), "validation": settings.data.runs.validation},
         "members": len(pairs),
+        "command": settings.command,
+        "machine": {"device": settings.training.device, "workers": settings.training.workers},
         **result.provenance(),
     }

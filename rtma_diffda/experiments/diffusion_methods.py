@@ -1,0 +1,68 @@
+"""The diffusion methods by name: one trained denoiser, several ways for the observations to enter.
+
+``diffusion`` is the default of regional analyses: the prior given the background, and ``kalman``; stations, variables
+and errors are free. ``diffusion_channels`` shows the observations to the network. ``diffusion_centred`` moves the
+ensemble of ``diffusion`` towards the regression network's analysis. ``diffda`` is the published recipe: replacement
+with resampling along DiffDA's own noise levels, here with every tenth of them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from rtma_diffda.assimilation.denoiser_checkpoint import TrainedDenoiser
+from rtma_diffda.assimilation.diffusion import DiffusionAssimilation
+from rtma_diffda.assimilation.observation_entry import (
+    ObservationEntry,
+    ThroughChannels,
+    ThroughKalman,
+    ThroughReplacement,
+)
+from rtma_diffda.assimilation.spread_calibration import SpreadCalibration
+from rtma_diffda.diffusion.paths import diffda_path, karras_path
+from rtma_diffda.diffusion.sampling import Ancestral, Sampler
+from rtma_diffda.geo.static_fields import StaticFields
+from rtma_diffda.interfaces import AnalysisMethod
+
+MEMBERS = 8
+DEFAULT_SAMPLER = Sampler(karras_path(14, highest=80.0, lowest=0.03), Ancestral())
+"""Fourteen calls, chosen by ``validation/benchmarks/sampling.py``: more add spread that calibration adds anyway."""
+DIFFDA_SAMPLER = Sampler(diffda_path(30, jump_length=10, resamplings=10), Ancestral(eta=0.0))
+"""DiffDA's path with a tenth of its levels, 210 calls: the whole, 2,910 calls, takes two minutes an analysis."""
+
+ENTRIES: Mapping[str, Callable[[TrainedDenoiser], ObservationEntry]] = {
+    "diffusion": lambda trained: ThroughKalman(trained.residual_errors, trained.residual_error_factors),
+    "diffusion_channels": lambda trained: ThroughChannels(),
+    "diffusion_centred": lambda trained: ThroughKalman(trained.residual_errors, trained.residual_error_factors),
+    "diffda": lambda trained: ThroughReplacement(),
+}
+"""How observations enter, by the name of the method."""
+
+
+def diffusion_method(
+    name: str, trained: TrainedDenoiser, static: StaticFields, *, centre: AnalysisMethod | None = None
+) -> DiffusionAssimilation:
+    """The method called ``name``, with the calibration that the checkpoint has for it.
+
+    Args:
+        name: a key of ``ENTRIES``.
+        trained: the denoiser.
+        static: terrain and land.
+        centre: for ``diffusion_centred``.
+    """
+    return DiffusionAssimilation(
+        static,
+        trained.network,
+        ENTRIES[name](trained),
+        DIFFDA_SAMPLER if name == "diffda" else DEFAULT_SAMPLER,
+        members=MEMBERS,
+        calibration=trained.calibrations.get(name, SpreadCalibration()),
+        centre=centre,
+        centring=trained.centring,
+        bfloat16=True,
+    )
+
+
+def background_mean(trained: TrainedDenoiser, static: StaticFields) -> DiffusionAssimilation:
+    """E[truth | background]: the denoiser's answer to pure noise, one call."""
+    method = diffusion_method("diffusion", trained, static)
+    return replace(method, sampler=Sampler((80.0, 0.0), Ancestral()), members=1, calibration=SpreadCalibration())

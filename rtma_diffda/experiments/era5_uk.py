@@ -1,0 +1,228 @@
+"""``run_era5_uk``: every method on real hourly fields, where the truth is ERA5 itself and the stations are simulated.
+
+The truth is ERA5's 2 m temperature over the British Isles, the background what it was six hours before, the stations
+stand at random places and report with an error. Everything is tuned and trained on the first days of the file; the
+next ones end the training and calibrate the spreads; the last ones judge, and are not looked at before. Terrain and
+land are unknown. One month of one place: the intervals, from resampling the days that judge, say how little that is.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rtma_diffda.assimilation.denoiser_checkpoint import TrainedDenoiser, denoiser_checkpoint
+from rtma_diffda.assimilation.truth_cases import TruthCase
+from rtma_diffda.experiments.compared_methods import ComparedMethod, Workshop
+from rtma_diffda.experiments.comparison_report import Comparison, write_comparison_report
+from rtma_diffda.experiments.denoiser_fitting import fitted_denoiser
+from rtma_diffda.experiments.osse_cases import ObservingSettings, OsseCase, RunIdentity, run_cases
+from rtma_diffda.experiments.persistence import Persistence, read_series
+from rtma_diffda.experiments.persistence_denoiser import DenoiserSettings, persistence_denoiser, train_denoiser
+from rtma_diffda.experiments.persistence_methods import baselines, ensembles
+from rtma_diffda.experiments.persistence_scores import density_table, judged, setting_name
+from rtma_diffda.experiments.reporting import RunSummary
+from rtma_diffda.experiments.settings import require_between, settings_from
+from rtma_diffda.fields.layout import Layout
+from rtma_diffda.fields.series import StateSeries
+from rtma_diffda.geo.region import load_region
+from rtma_diffda.geo.static_fields import StaticFields
+from rtma_diffda.io.atomic import explain_failures
+from rtma_diffda.io.checkpoint import write_checkpoint
+from rtma_diffda.training.result import TrainingResult
+from rtma_diffda.verification.case_scores import case_table
+from rtma_diffda.verification.reports.comparison_figures import Sweep
+
+ERA5_UK = "era5_uk"
+"""Its name among the exercises of ``reproduce``."""
+
+FILE = "era5-2mt-2019-03-uk.grib"
+
+_REFERENCE = "optimal_interpolation"
+
+
+@dataclass(frozen=True)
+class DaySplit:
+    """How many days train, choose and judge, one after the other from the first of the file."""
+
+    training: int = 20
+    validation: int = 4
+    test: int = 7
+
+    def numbers(self, split: str) -> range:
+        """Days of a split, counted from 1."""
+        begin = 1 + {"train": 0, "validation": self.training, "test": self.training + self.validation}[split]
+        return range(begin, begin + {"train": self.training, "validation": self.validation, "test": self.test}[split])
+
+
+@dataclass(frozen=True)
+class Era5Settings:
+    """Names and meanings as in ``conf/experiment/era5_uk.yaml``."""
+
+    data: str
+    region: str = "uk"
+    lead_hours: int = 6
+    days: DaySplit = field(default_factory=DaySplit)
+    stations: tuple[int, ...] = (10, 30, 100)
+    withheld: int = 100
+    hours_of_day: tuple[int, ...] = (0, 3, 6, 9, 12, 15, 18, 21)
+    denoiser: DenoiserSettings = field(default_factory=DenoiserSettings)
+    output: str = "outputs/era5_uk"
+    seed: int = 1
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        require_between("lead_hours", self.lead_hours, 1, 48)
+        require_between("seed", self.seed, 0, 2**31 - 1)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> "Era5Settings":
+        """Settings from a composed configuration of ``reproduce``, whose other keys are the other exercises'."""
+        own = {part.name for part in fields(cls)}
+        return settings_from(cls, {key: value for key, value in values.items() if key in own})
+
+    @property
+    def training_directory(self) -> Path:
+        """Where the training goes on when it was interrupted; another one for every choice of settings."""
+        facts = (self.region, self.lead_hours, self.days, self.stations, self.hours_of_day, self.denoiser, self.seed)
+        return Path(self.output) / f"training_{sha256(repr(facts).encode()).hexdigest()[:8]}"
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """Methods ready to be judged, how the network's training went, and where its checkpoint is."""
+
+    methods: tuple[ComparedMethod, ...]
+    training: TrainingResult
+    checkpoint: Path
+
+
+def run_era5_uk(settings: Era5Settings) -> RunSummary:
+    """Read the file, tune and train, judge, and write tables and page.
+
+    The same call goes on with a training that was interrupted.
+
+    Raises:
+        InputError: the file is not there, has gaps, or does not cover the region; the output cannot be written.
+        TrainingInterrupted: asked to end early; the training's state is saved.
+    """
+    region = load_region(settings.region)
+    layout = Layout.of(region.grid, ("t2m",))
+    return run_on_series(settings, read_series(Path(settings.data) / FILE, layout))
+
+
+def run_on_series(settings: Era5Settings, series: StateSeries) -> RunSummary:
+    """The experiment on any series of t2m on a projected grid."""
+    output = Path(settings.output)
+    with explain_failures(f"output directory {output}"):
+        output.mkdir(parents=True, exist_ok=True)
+    static = StaticFields(series.layout.grid)
+    weather = Persistence(series, static, np.timedelta64(settings.lead_hours, "h"))
+    prepared = _prepared(settings, weather)
+    tests = {
+        setting_name(count): [
+            case
+            for day in settings.days.numbers("test")
+            for case in _cases(settings, weather, "test", day, stations=count, hours=settings.hours_of_day)
+        ]
+        for count in settings.stations
+    }
+    found = judged(tests, prepared.methods, shown=settings.progress)
+    cases = case_table(found.scores)
+    default = setting_name(_middle(settings.stations))
+    text, files = write_comparison_report(
+        output,
+        Comparison(
+            title="ERA5, British Isles: methods on real hourly fields",
+            summary=_summary(settings, prepared.training),
+            provenance={"settings": str(settings), "training": prepared.training.summary()},
+            reference=_REFERENCE,
+            default=default,
+            methods=prepared.methods,
+            cases=cases,
+            spectra=found.spectra_of(default),
+            shown=found.shown[default],
+            sweeps=(Sweep("number of stations", {setting_name(n): float(n) for n in settings.stations}),),
+        ),
+    )
+    table = density_table(cases, reference=_REFERENCE)
+    files["checkpoint"] = prepared.checkpoint
+    files["density table"] = output / "densities.csv"
+    with explain_failures(f"table in {output}"):
+        table.to_csv(files["density table"], index=False)
+    return RunSummary(_text(settings, prepared, text, table, files), files)
+
+
+def _prepared(settings: Era5Settings, weather: Persistence) -> _Prepared:
+    """Every method, from training and validation days alone."""
+    cases = {split: _known(settings, weather, split) for split in ("train", "validation")}
+    pairs = weather.pairs(settings.days.numbers("train"))
+    workshop = Workshop(cases["train"], pairs.truth - pairs.background, {})
+    network = persistence_denoiser(
+        pairs, workshop.tuned, settings.denoiser, stations=settings.stations, seed=settings.seed
+    )
+    result = train_denoiser(
+        network,
+        pairs,
+        weather.pairs(settings.days.numbers("validation")),
+        settings.denoiser.training(seed=settings.seed, progress=settings.progress),
+        directory=settings.training_directory,
+    )
+    chosen = cases["validation"]
+    trained = fitted_denoiser(network, chosen, densities=chosen, centre=None, seed=settings.seed)
+    methods = (*baselines(workshop, pairs), *ensembles(trained, weather.static))
+    return _Prepared(methods, result, _stored(settings, trained, result))
+
+
+def _stored(settings: Era5Settings, trained: TrainedDenoiser, result: TrainingResult) -> Path:
+    """The denoiser as a checkpoint, for other experiments."""
+    card = f"# denoiser\n\nReal weather, one place and month. {_summary(settings, result)}\n"
+    checkpoint = denoiser_checkpoint(trained, card=card, provenance=result.provenance())
+    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return write_checkpoint(Path(settings.output) / "denoiser", checkpoint, created=created, half_precision=True)
+
+
+def _known(settings: Era5Settings, weather: Persistence, split: str) -> list[TruthCase]:
+    """Cases of every day of a split, at its hours with each number of stations in turn."""
+    counts, found = settings.stations, []
+    for day in settings.days.numbers(split):
+        for i, count in enumerate(counts):
+            hours = settings.hours_of_day[(day + i) % len(counts) :: len(counts)]
+            found += [case.known for case in _cases(settings, weather, split, day, stations=count, hours=hours)]
+    return found
+
+
+def _cases(
+    settings: Era5Settings, weather: Persistence, split: str, day: int, *, stations: int, hours: Sequence[int]
+) -> Iterator[OsseCase]:
+    """Cases of one day. Each day has its own network, and smaller networks are part of larger ones."""
+    observing = ObservingSettings(stations, settings.withheld, background_limit=None)
+    yield from run_cases(weather.day(day), observing, RunIdentity(settings.seed, split, day), hours=hours)
+
+
+def _middle(counts: Sequence[int]) -> int:
+    return sorted(counts)[len(counts) // 2]
+
+
+def _summary(settings: Era5Settings, result: TrainingResult) -> str:
+    days = settings.days
+    return (
+        f"The truth is ERA5's 2 m temperature; the background is the truth of {settings.lead_hours} hours before; "
+        f"stations at random places report it with an error of 0.7 K, and {settings.withheld} others verify. Tuned and "
+        f"trained on {days.training} days, spreads calibrated on the next {days.validation}, judged on the last "
+        f"{days.test} at {len(settings.hours_of_day)} hours each. Terrain and land are unknown to all methods. "
+        f"{result.summary()}"
+    )
+
+
+def _text(
+    settings: Era5Settings, prepared: _Prepared, text: str, table: pd.DataFrame, files: Mapping[str, Path]
+) -> str:
+    """What the terminal shows."""
+    lines = [_summary(settings, prepared.training), "", table.to_string(index=False), "", text, ""]
+    return "\n".join([*lines, *(f"{what}: {path}" for what, path in files.items())])

@@ -1,0 +1,153 @@
+"""What ``train`` can make: each target's network before training, and its checkpoint with what is fitted afterwards.
+
+Fitted on validation runs, whose terrain and stations the training has not seen: the interpolation among the inputs, the
+calibration of errors and spreads, and how far the covariance of a denoiser's residuals is trusted.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from rtma_diffda.assimilation.correlation import BackgroundError
+from rtma_diffda.assimilation.denoiser_checkpoint import denoiser_checkpoint
+from rtma_diffda.assimilation.denoising_network import DenoisingNetwork, DenoisingTraining, denoiser_settings
+from rtma_diffda.assimilation.network_inputs import InputEncoding
+from rtma_diffda.assimilation.regression_checkpoint import regression_checkpoint
+from rtma_diffda.assimilation.regression_network import RegressionNetwork, RegressionTraining, unet_settings
+from rtma_diffda.assimilation.truth_cases import TruthCase
+from rtma_diffda.assimilation.truth_tuning import truth_starts, tune_on_truth
+from rtma_diffda.assimilation.unet_regression import UNetRegression, calibrated, load_unet_regression
+from rtma_diffda.errors import UsageError
+from rtma_diffda.experiments.denoiser_fitting import fitted_denoiser
+from rtma_diffda.fields.pairs import Pairs
+from rtma_diffda.io.checkpoint import Checkpoint
+from rtma_diffda.resources import resource_directory
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """Size of the U-Net, and how it sees a batch. None: what suits the target."""
+
+    widths: tuple[int, ...] | None = None
+    blocks: int = 1
+    patch: int | None = None
+    orientations: int = 4
+    penalty: str = "squared"
+
+    def sizes(self) -> dict[str, Any]:
+        """What is not left to the target."""
+        given = {"widths": self.widths, "patch": self.patch}
+        return {"blocks": self.blocks, **{name: value for name, value in given.items() if value is not None}}
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a target is made from.
+
+    Attributes:
+        pairs: of training runs.
+        cases: of validation runs, with the default number of stations.
+        densities: of validation runs, with few, the default and many stations.
+        seed: of everything that is drawn in fitting.
+    """
+
+    pairs: Pairs
+    cases: Sequence[TruthCase]
+    densities: Sequence[TruthCase]
+    seed: int
+
+    def scales(self) -> dict[str, float]:
+        """s: root mean square of truth minus background by variable, SI, from up to 512 members."""
+        some = spread_out(self.pairs, 512)
+        scales = (some.truth - some.background).double().square().mean(dim=(0, 2, 3)).sqrt()
+        return dict(zip(some.layout.names, scales.tolist(), strict=True))
+
+    def encoding(self, *, observations: bool) -> InputEncoding:
+        """How inputs are made; the interpolation among them is tuned on the cases."""
+        layout, scales = self.cases[0].truth.layout, self.scales()
+        errors: dict[str, BackgroundError] = {}
+        factors: dict[str, float] = {}
+        if observations:
+            tuned = tune_on_truth(self.cases, truth_starts(layout))
+            errors = {name: found.background_error for name, found in tuned.items()}
+            factors = {name: found.observation_error_factor for name, found in tuned.items()}
+        return InputEncoding(scales, errors, factors, observations, layout.grid.dx)
+
+
+class Target(Protocol):
+    """Something that can be trained."""
+
+    def network(self, settings: NetworkSettings, material: Material) -> torch.nn.Module:
+        """The network before training; weights are drawn from torch's global generator, which the caller seeds."""
+
+    def checkpoint(
+        self, network: torch.nn.Module, material: Material, *, card: str, provenance: Mapping[str, Any]
+    ) -> Checkpoint:
+        """The trained network with everything that is fitted to it."""
+
+
+@dataclass(frozen=True)
+class RegressionTarget:
+    """A regression network.
+
+    Attributes:
+        observations: whether it sees any.
+    """
+
+    observations: bool
+
+    def network(self, settings: NetworkSettings, material: Material) -> RegressionNetwork:
+        """See ``Target``."""
+        encoding = material.encoding(observations=self.observations)
+        training = RegressionTraining(penalty=settings.penalty, orientations=settings.orientations)
+        return RegressionNetwork(encoding, unet_settings(encoding, **settings.sizes()), training)
+
+    def checkpoint(
+        self, network: RegressionNetwork, material: Material, *, card: str, provenance: Mapping[str, Any]
+    ) -> Checkpoint:
+        """With the calibration of its errors; over networks of few and of many stations where it sees any."""
+        cases = material.densities if self.observations else material.cases
+        calibration = calibrated(UNetRegression(cases[0].static, network), cases).calibration
+        return regression_checkpoint(network, calibration=calibration, card=card, provenance=provenance)
+
+
+@dataclass(frozen=True)
+class DenoiserTarget:
+    """The denoiser of the diffusion engine."""
+
+    def network(self, settings: NetworkSettings, material: Material) -> DenoisingNetwork:
+        """See ``Target``.
+
+        Raises:
+            UsageError: a penalty other than squares: nothing else leads to E[r | noisy].
+        """
+        if settings.penalty != "squared":
+            raise UsageError(f"a denoiser is trained with squared errors; network.penalty is '{settings.penalty}'")
+        encoding = material.encoding(observations=True)
+        training = DenoisingTraining(orientations=settings.orientations)
+        return DenoisingNetwork(encoding, denoiser_settings(encoding, **settings.sizes()), training)
+
+    def checkpoint(
+        self, network: DenoisingNetwork, material: Material, *, card: str, provenance: Mapping[str, Any]
+    ) -> Checkpoint:
+        """With B of its residuals, and calibrations of its ensembles' spreads; centred on the packaged regression."""
+        centre = load_unet_regression(resource_directory("checkpoints") / "unet_regression", material.cases[0].static)
+        trained = fitted_denoiser(
+            network, material.cases, densities=material.densities[::2], centre=centre, seed=material.seed
+        )
+        return denoiser_checkpoint(trained, card=card, provenance=provenance)
+
+
+TARGETS: Mapping[str, Target] = {
+    "unet_regression": RegressionTarget(observations=True),
+    "background_correction": RegressionTarget(observations=False),
+    "denoiser": DenoiserTarget(),
+}
+"""What can be trained, by name."""
+
+
+def spread_out(pairs: Pairs, count: int) -> Pairs:
+    """Up to ``count`` members, evenly spread over all."""
+    return pairs.select(torch.linspace(0, len(pairs) - 1, min(count, len(pairs))).round().long().numpy())
