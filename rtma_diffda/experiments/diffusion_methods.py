@@ -8,8 +8,9 @@ with resampling along DiffDA's own noise levels, here with every tenth of them.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 
-from rtma_diffda.assimilation.denoiser_checkpoint import TrainedDenoiser
+from rtma_diffda.assimilation.denoiser_checkpoint import TrainedDenoiser, denoiser_from_checkpoint
 from rtma_diffda.assimilation.diffusion import DiffusionAssimilation
 from rtma_diffda.assimilation.observation_entry import (
     ObservationEntry,
@@ -22,6 +23,8 @@ from rtma_diffda.diffusion.paths import diffda_path, karras_path
 from rtma_diffda.diffusion.sampling import Ancestral, Sampler
 from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.interfaces import AnalysisMethod
+from rtma_diffda.io.checkpoint import read_checkpoint
+from rtma_diffda.resources import resource_directory
 
 MEMBERS = 8
 DEFAULT_SAMPLER = Sampler(karras_path(14, highest=80.0, lowest=0.03), Ancestral())
@@ -60,6 +63,12 @@ def diffusion_method(
         centring=trained.centring,
         bfloat16=True,
     )
+
+
+@lru_cache(maxsize=1)
+def packaged_denoiser() -> TrainedDenoiser:
+    """The denoiser that ships with the package."""
+    return denoiser_from_checkpoint(read_checkpoint(resource_directory("checkpoints") / "denoiser"))
 
 
 def background_mean(trained: TrainedDenoiser, static: StaticFields) -> DiffusionAssimilation:

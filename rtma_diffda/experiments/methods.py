@@ -17,6 +17,7 @@ from rtma_diffda.assimilation.observation_interpolation import ObservationInterp
 from rtma_diffda.assimilation.optimal_interpolation import OptimalInterpolation
 from rtma_diffda.assimilation.tuning import CRITERIA, TunedParameters, TuningSettings, tune_problems
 from rtma_diffda.errors import UsageError
+from rtma_diffda.experiments.diffusion_methods import diffusion_method, packaged_denoiser
 from rtma_diffda.experiments.station_diffusion import describe_blend, station_diffusion
 from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.geo.station_terrain import station_terrain
@@ -41,7 +42,7 @@ class MethodSettings:
         criterion: of the tuning: leave_one_out, folds or likelihood.
     """
 
-    name: str = "optimal_interpolation"
+    name: str = "regional"
     criterion: str = "leave_one_out"
 
     def __post_init__(self) -> None:
@@ -113,7 +114,29 @@ def _station_diffusion(
     return BuiltMethod("station_diffusion", method, described)
 
 
+def _diffusion(
+    settings: MethodSettings, problems: Sequence[AssimilationProblem], static: StaticFields
+) -> BuiltMethod:
+    method = diffusion_method("diffusion", packaged_denoiser(), _with_terrain(static, problems))
+    described = f"{method.members} members of the packaged denoiser, {len(method.sampler.path) - 1} network calls each"
+    return BuiltMethod("diffusion", method, described)
+
+
+def _regional(settings: MethodSettings, problems: Sequence[AssimilationProblem], static: StaticFields) -> BuiltMethod:
+    """Diffusion where the packaged denoiser has learned such grids and variables, else optimal interpolation."""
+    layout, encoding = problems[0].background.layout, packaged_denoiser().network.encoding
+    reasons = encoding.shortcomings(static, layout.grid.dx)
+    if layout.names != encoding.names:
+        reasons = (*reasons, f"it analyses {', '.join(encoding.names)}, this region {', '.join(layout.names)}")
+    if not reasons:
+        return _diffusion(settings, problems, static)
+    built = _optimal_interpolation(settings, problems, static)
+    return replace(built, description=f"not diffusion: {'; '.join(reasons)}\n{built.description}")
+
+
 BUILDERS: Mapping[str, Callable[[MethodSettings, Sequence[AssimilationProblem], StaticFields], BuiltMethod]] = {
+    "regional": _regional,
+    "diffusion": _diffusion,
     "optimal_interpolation": _optimal_interpolation,
     "observation_interpolation": _observation_interpolation,
     "station_diffusion": _station_diffusion,

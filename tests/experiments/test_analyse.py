@@ -166,3 +166,21 @@ def test_corrupt_reports_among_good_ones_stop_nothing(arguments, tmp_path, world
     mixed = tmp_path / "mixed.txt"
     mixed.write_bytes(b"\xff\xfe\x00 METAR \x07 KXYZ 99//9Z =\n" + good + b"\nMETAR XAAA 152000Z AUTO 0\xff")
     assert main(replaced(arguments, observations=mixed)) == 0
+
+
+def test_diffusion_publishes_its_ensembles_mean_and_says_that_it_has_learned_another_spacing(
+    arguments, tmp_path, capsys, world
+):
+    """The packaged denoiser has seen grids of 5 km; asked for by name, it is used here too, and marked."""
+    assert main([*replaced(arguments, method="diffusion"), "variables=[t2m,d2m,u10m,v10m,sp]"]) == 4
+    assert "the network has learned from grids of 5000 m" in capsys.readouterr().err
+    stored = Archive.open(tmp_path / "out" / "archive", create=False).read(TIME)
+    assert np.isfinite(stored["t2m"].values).all() and (stored["t2m_error"].values > 0).all()
+    truth = world.truth[0].channel("t2m")[0].numpy()
+    errors = {name: np.sqrt(np.mean((stored[name].values - truth) ** 2)) for name in ("t2m", "t2m_background")}
+    assert errors["t2m"] < errors["t2m_background"]
+
+
+def test_diffusion_of_variables_that_it_has_not_learned_is_refused(arguments, capsys):
+    assert main([*replaced(arguments, method="diffusion"), "variables=[t2m,sp]"]) == 2
+    assert "this encoding is of t2m, d2m, u10m, v10m, sp" in capsys.readouterr().err
