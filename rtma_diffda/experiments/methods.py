@@ -114,9 +114,7 @@ def _station_diffusion(
     return BuiltMethod("station_diffusion", method, described)
 
 
-def _diffusion(
-    settings: MethodSettings, problems: Sequence[AssimilationProblem], static: StaticFields
-) -> BuiltMethod:
+def _diffusion(settings: MethodSettings, problems: Sequence[AssimilationProblem], static: StaticFields) -> BuiltMethod:
     method = diffusion_method("diffusion", packaged_denoiser(), _with_terrain(static, problems))
     described = f"{method.members} members of the packaged denoiser, {len(method.sampler.path) - 1} network calls each"
     return BuiltMethod("diffusion", method, described)
