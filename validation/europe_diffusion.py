@@ -52,7 +52,7 @@ def attempt(case: Case, training: AssimilationProblem, *, channels: bool) -> Ens
     network = for_background(trained.network, reference, [training])
     kalman = ThroughKalman(reference.background_errors, reference.observation_error_factors)
     entry = ThroughChannels() if channels else kalman
-    diffusion = DiffusionAssimilation(reference.static, network, entry, ONE_CALL, members=2, bfloat16=True)
+    diffusion = DiffusionAssimilation(reference.static, network, entry, ONE_CALL, members=2, bfloat16=None)
     return EnsembleAtStations(reference.static, diffusion, reference)
 
 

@@ -61,7 +61,7 @@ def diffusion_method(
         calibration=trained.calibrations.get(name, SpreadCalibration()),
         centre=centre,
         centring=trained.centring,
-        bfloat16=True,
+        bfloat16=None,
     )
 
 

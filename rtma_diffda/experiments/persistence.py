@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rtma_diffda.errors import InputError
+from rtma_diffda.errors import InputError, UsageError
 from rtma_diffda.fields.layout import Layout
 from rtma_diffda.fields.pairs import Pairs
 from rtma_diffda.fields.series import StateSeries
@@ -35,6 +35,12 @@ class Persistence:
     series: StateSeries
     static: StaticFields
     lead: np.timedelta64
+
+    def __post_init__(self) -> None:
+        if len(self.series) < 2:
+            raise InputError(f"a persisted background needs two times or more; the series has {len(self.series)}")
+        if self.lead <= np.timedelta64(0) or self.lead % self._interval != np.timedelta64(0):
+            raise UsageError(f"the lead is {self.lead}; it must be a multiple of the series' interval {self._interval}")
 
     def day(self, number: int) -> SimulatedRun:
         """The times of one day, counted from 1 at the series' first, that have a background.
@@ -62,7 +68,7 @@ class Persistence:
         times = self.series.valid_times
         begin = times[0].astype("datetime64[D]") + (number - 1) * DAY
         rows = np.flatnonzero((times >= begin) & (times < begin + DAY))
-        if number < 1 or not len(rows) or times[-1] + (times[1] - times[0]) < begin + DAY:
+        if begin < times[0] or times[-1] + self._interval < begin + DAY:
             raise InputError(f"day {number} is not within the series from {times[0]} to {times[-1]}")
         return rows[rows >= self._offset]
 
@@ -72,7 +78,11 @@ class Persistence:
 
     @property
     def _offset(self) -> int:
-        return int(self.lead // (self.series.valid_times[1] - self.series.valid_times[0]))
+        return int(self.lead // self._interval)
+
+    @property
+    def _interval(self) -> np.timedelta64:
+        return self.series.valid_times[1] - self.series.valid_times[0]
 
 
 def read_series(path: str | Path, layout: Layout) -> StateSeries:

@@ -49,7 +49,7 @@ def station_diffusion(
         DEFAULT_SAMPLER,
         MEMBERS,
         centre=blend,
-        bfloat16=True,
+        bfloat16=None,
     )
     return EnsembleAtStations(with_background.static, diffusion, blend)
 

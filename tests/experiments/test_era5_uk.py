@@ -1,26 +1,40 @@
 """Persistence as background, the mean change, and the whole experiment on a made-up week; the real file where it is."""
 
+from dataclasses import replace
+
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from rtma_diffda.cli.configuration import compose_settings
-from rtma_diffda.errors import InputError
-from rtma_diffda.experiments.era5_uk import ERA5_UK, FILE, DaySplit, Era5Settings, run_on_series
+from rtma_diffda.errors import InputError, UsageError
+from rtma_diffda.experiments.era5_uk import (
+    ERA5_UK,
+    FILE,
+    DaySplit,
+    Era5Settings,
+    PreparedMethods,
+    judged_methods,
+    prepared_methods,
+    run_on_series,
+)
 from rtma_diffda.experiments.mean_change import MeanChange
 from rtma_diffda.experiments.osse_cases import ObservingSettings, RunIdentity, run_cases
 from rtma_diffda.experiments.persistence import Persistence, read_series
 from rtma_diffda.experiments.persistence_denoiser import DenoiserSettings
+from rtma_diffda.experiments.persistence_scores import density_table
 from rtma_diffda.fields.layout import Layout
 from rtma_diffda.fields.series import StateSeries
 from rtma_diffda.geo.grid import ProjectedGrid
 from rtma_diffda.geo.region import load_region
 from rtma_diffda.geo.static_fields import StaticFields
+from rtma_diffda.io.checkpoint import read_checkpoint
+from rtma_diffda.times import DAY
 
-DAYS = DaySplit(training=2, validation=1, test=2)
+DAYS = DaySplit(training=2, validation=1, unused=0, test=2)
 SIX_HOURS = np.timedelta64(6, "h")
 CYCLE = 3.0  # K
+PERIOD = 36.0  # h: over three days at one hour, the wave has no mean
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +46,7 @@ def series() -> StateSeries:
     )  # fmt: skip
     hours = np.arange(24 * 5)
     rows, columns = np.meshgrid(np.arange(14), np.arange(16), indexing="ij")
-    wave = 2.0 * np.cos(2 * np.pi * ((columns + 0.5 * rows) / 16 - hours[:, None, None] / 37))
+    wave = 2.0 * np.cos(2 * np.pi * ((columns + 0.5 * rows) / 16 - hours[:, None, None] / PERIOD))
     cycle = CYCLE * np.where(columns >= 8, 1.0, 0.0) * -np.cos(2 * np.pi * hours[:, None, None] / 24)
     times = np.datetime64("2019-03-01", "ns") + hours * np.timedelta64(1, "h")
     values = torch.from_numpy((280.0 + wave + cycle)[:, None].astype(np.float32))
@@ -62,6 +76,12 @@ def test_a_day_outside_the_series_is_refused(weather, number):
         weather.day(number)
 
 
+@pytest.mark.parametrize("minutes", [0, 90, -360])
+def test_a_lead_that_the_series_does_not_have_is_refused(weather, minutes):
+    with pytest.raises(UsageError, match="multiple of the series' interval"):
+        replace(weather, lead=np.timedelta64(minutes, "m"))
+
+
 def test_the_mean_change_is_the_mean_of_the_training_days(weather):
     correction = MeanChange.of(weather.pairs((2, 3)), weather.static)
     case = next(iter(run_cases(weather.day(4), ObservingSettings(5, 5, background_limit=None),
@@ -80,25 +100,88 @@ def test_a_time_without_a_mean_change_is_refused(weather):
         MeanChange.of(noon, weather.static).analyse(case.problem, generator=torch.Generator())
 
 
-def test_days_of_the_splits_follow_each_other():
-    assert [list(DAYS.numbers(split)) for split in ("train", "validation", "test")] == [[1, 2], [3], [4, 5]]
+def test_the_days_that_judge_come_after_all_others():
+    days = DaySplit()
+    assert list(days.tune) == [*days.train, *days.validate] == list(range(1, 21))  # 1 to 20 March
+    assert list(days.judge) == list(range(25, 32))  # 25 to 31 March
+    assert [days.split_of(day) for day in (16, 17, 25)] == ["train", "validation", "test"]
 
 
-def test_the_whole_experiment_on_a_made_up_week(series, tmp_path):
-    settings = Era5Settings(
-        data="", days=DAYS, stations=(5, 10), withheld=4, hours_of_day=(3, 15),
+def test_stations_have_a_stream_of_their_own(weather):
+    def places(count: int, day: int, seed: int = 1) -> list[float]:
+        """Longitudes of the stations that report."""
+        observing = ObservingSettings(count, 5, background_limit=None)
+        case = next(iter(run_cases(weather.day(day), observing, RunIdentity(seed, "test", day), hours=(12,))))
+        return case.problem.observations.longitude.tolist()
+
+    few = places(5, day=4)
+    torch.rand(3)  # the global generator has nothing to do with it
+    assert places(5, day=4) == few == places(12, day=4)[:5]
+    assert places(5, day=5) != few != places(5, day=4, seed=2)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory) -> Era5Settings:
+    return Era5Settings(
+        data="", days=DAYS, stations=(5, 10), withheld=4, hours_of_day=(9, 15),
         denoiser=DenoiserSettings((8, 8), updates=4, batch_size=4, validate_every=2),
-        output=str(tmp_path), progress=False,
+        output=str(tmp_path_factory.mktemp("week")), progress=False,
     )  # fmt: skip
-    summary = run_on_series(settings, series)
-    table = pd.read_csv(summary.files["density table"])
+
+
+@pytest.fixture(scope="module")
+def prepared(settings, weather) -> PreparedMethods:
+    return prepared_methods(settings, weather)
+
+
+def test_methods_are_judged_on_a_made_up_week(settings, weather, prepared):
+    found = judged_methods(settings, weather, prepared)
+    table = density_table(found.cases, reference="optimal_interpolation")
     rows = table.set_index(["setting", "place", "method"])["rmse"]
-    assert set(table["setting"]) == {"5 stations", "10 stations"} and (rows > 0).all()
     assert {"background", "optimal_interpolation", "diffusion_channels", "diffusion"} <= set(table["method"])
-    corrected, plain = (rows["10 stations", "grid", name] for name in
-                        ("mean_change_and_interpolation", "optimal_interpolation"))  # fmt: skip
-    assert corrected < plain < rows["10 stations", "grid", "background"]  # the cycle is known beforehand
-    assert summary.files["report"].stat().st_size > 10_000 and "Terrain and land are unknown" in summary.text
+    for setting in ("5 stations", "10 stations"):
+        corrected, plain, background = (
+            rows[setting, "grid", name]
+            for name in ("mean_change_and_interpolation", "optimal_interpolation", "background")
+        )
+        assert corrected < plain < 0.7 * background  # the cycle is known beforehand
+    assert "Terrain and land are unknown" in found.summary and "next 2, which no choice has seen" in found.summary
+    assert {case.split("/")[0] for case in found.cases["run"]} == {"test"}
+
+
+def test_no_choice_sees_the_days_that_judge(settings, weather, prepared, tmp_path):
+    series = weather.series
+    judged = torch.from_numpy(np.isin((series.valid_times - series.valid_times[0]) // DAY + 1, DAYS.judge))
+    values = series.values.clone()
+    values[judged] = values[judged].flip(-1) + 20.0
+    spoilt = replace(weather, series=replace(series, values=values))
+    others = prepared_methods(replace(settings, output=str(tmp_path)), spoilt)
+    assert [method.description for method in others.methods] == [method.description for method in prepared.methods]
+    chosen, again = (read_checkpoint(found.checkpoint) for found in (prepared, others))
+    assert again.config == chosen.config  # B, R, spreads
+    assert all(torch.equal(again.weights[name], weight) for name, weight in chosen.weights.items())
+
+
+@pytest.mark.slow
+def test_the_page_is_written(settings, series):
+    summary = run_on_series(settings, series)
+    assert summary.files["report"].stat().st_size > 10_000 and summary.files["density table"].is_file()
+    assert "report: " in summary.text
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [({"stations": ()}, "stations"), ({"stations": (0,)}, "stations"), ({"hours_of_day": (3, 3)}, "hours_of_day"),
+     ({"hours_of_day": (24,)}, "hours_of_day"), ({"withheld": 0}, "withheld"), ({"lead_hours": 0}, "lead_hours")],
+)  # fmt: skip
+def test_settings_without_a_meaning_are_refused(changed, named):
+    with pytest.raises(UsageError, match=named):
+        Era5Settings(data="", **changed)
+
+
+def test_days_that_the_file_lacks_are_refused_before_anything_is_trained(settings, series):
+    with pytest.raises(InputError, match="day 6 is not within"):
+        run_on_series(replace(settings, days=replace(DAYS, unused=1)), series)
 
 
 def test_the_configuration_becomes_settings():
