@@ -194,6 +194,17 @@ def test_a_denoiser_that_breaks_is_named_with_its_noise_level():
         replace(method_of(), network=network).analyse(problem_of(), generator=seeded())
 
 
+def test_bfloat16_is_used_where_asked_or_where_it_is_faster(monkeypatch):
+    drawn = {}
+    for wanted, fast in [(False, True), (None, False), (True, False), (None, True)]:
+        monkeypatch.setattr("rtma_diffda.assimilation.diffusion.fast_in_bfloat16", lambda device, fast=fast: fast)
+        analysis = method_of(bfloat16=wanted).analyse(problem_of(count=5), generator=seeded())
+        drawn[wanted, fast] = analysis.state.values
+    assert torch.equal(drawn[False, True], drawn[None, False])
+    assert torch.equal(drawn[True, False], drawn[None, True])
+    assert not torch.equal(drawn[True, False], drawn[False, True])
+
+
 def test_members_beyond_a_batch_are_drawn_in_parts():
     analysis = method_of(members=18).analyse(problem_of(count=5), generator=seeded())
     assert analysis.state.members == 18
