@@ -1,4 +1,7 @@
-"""What every analysis method promises (style.md §8), over every one there is."""
+"""What every analysis method promises (style.md §8), over every one there is but ``DiffusionAssimilation``.
+
+Draws of an ensemble promise more, and less: see ``tests/assimilation/test_diffusion.py``.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
