@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from rtma_diffda.assimilation.correlation import BackgroundError
-from rtma_diffda.assimilation.covariance_modes import covariance_modes
+from rtma_diffda.assimilation.covariance_modes import covariance_modes, modes_resolve
+from rtma_diffda.assimilation.lag_averaged_error import lag_averaged_error
 from rtma_diffda.assimilation.network_inputs import InputEncoding, NetworkInputs
 from rtma_diffda.diffusion.conditioning.evidence import Evidence, evidence_of
 from rtma_diffda.diffusion.conditioning.kalman import Kalman
@@ -25,6 +26,7 @@ from rtma_diffda.diffusion.conditioning.replacement import ReplacementSettings, 
 from rtma_diffda.diffusion.conditioning.score_guidance import ScoreGuidance
 from rtma_diffda.diffusion.conditioning.soft_mask import Bumps
 from rtma_diffda.diffusion.conditioning.spread_innovations import GridPlaces, Kriging, ObservedPoints
+from rtma_diffda.diffusion.conditioning.stationary_gain import StationaryGain
 from rtma_diffda.diffusion.paths import Path, count_falls
 from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.interfaces import AssimilationProblem, Conditioning
@@ -69,7 +71,9 @@ class ThroughChannels:
 
 @dataclass(frozen=True)
 class ThroughKalman:
-    """A gain at every noise level (``conditioning.kalman``), from B of truth − E[truth | background] by modes.
+    """A gain at every noise level (``conditioning.kalman``), from B of truth − E[truth | background].
+
+    B enters by its modes, or, on grids too large for them, by its average at each lag, which knows distance only.
 
     Attributes:
         errors: B by variable, SI; they may know terrain, coast and the background's values.
@@ -92,6 +96,8 @@ class ThroughKalman:
         evidence = evidence_of(with_error_factors(problem, self.observation_error_factors), scale, members=members)
         if not len(evidence):
             return Prior()
+        if not modes_resolve(problem.background.layout.grid.shape, self.spacing):
+            return Kalman(evidence, StationaryGain(lag_averaged_error(self.errors, problem, static, scale), evidence))
         modes = covariance_modes(self.errors, problem, static, scale, spacing=self.spacing)
         return Kalman(evidence, LowRankGain.of(modes, evidence))
 

@@ -48,6 +48,26 @@ FILE = "era5-2mt-2019-03-uk.grib"
 
 _REFERENCE = "optimal_interpolation"
 
+_CARD = """# denoiser
+
+Ensembles of analyses of 2 m temperature. Without observations in its channels it is the prior given the background,
+which `kalman` and other conditionings steer; with them it is conditioned on them.
+
+## Trained on
+
+Real weather, one place and one month. {summary}
+
+The command, which also goes on with a training that was interrupted:
+
+    rtma-diffda reproduce experiment={experiment} data=DIR
+
+## Limits
+
+It has learned how 2 m temperature over the British Isles changes in six hours of March, on 25 km, without terrain and
+land. Figures of the days that judge are in `validation/README.md`; there, too, is what becomes of it elsewhere.
+"""
+"""Model card of the checkpoint."""
+
 
 @dataclass(frozen=True)
 class DaySplit:
@@ -214,7 +234,7 @@ def judged_methods(settings: Era5Settings, weather: Persistence, prepared: Prepa
 
 def _stored(settings: Era5Settings, trained: TrainedDenoiser, result: TrainingResult) -> Path:
     """The denoiser as a checkpoint, for other experiments."""
-    card = f"# denoiser\n\nReal weather, one place and month. {_summary(settings, result)}\n"
+    card = _CARD.format(summary=_summary(settings, result), experiment=ERA5_UK)
     checkpoint = denoiser_checkpoint(trained, card=card, provenance=result.provenance())
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return write_checkpoint(Path(settings.output) / "denoiser", checkpoint, created=created, half_precision=True)

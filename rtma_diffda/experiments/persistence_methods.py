@@ -6,9 +6,10 @@ from rtma_diffda.assimilation.corrected_background import CorrectedBackground, c
 from rtma_diffda.assimilation.denoiser_checkpoint import TrainedDenoiser
 from rtma_diffda.assimilation.observation_entry import NoObservations
 from rtma_diffda.assimilation.optimal_interpolation import OptimalInterpolation
+from rtma_diffda.assimilation.spread_calibration import SpreadCalibration
 from rtma_diffda.assimilation.truth_tuning import truth_starts, tune_on_truth
 from rtma_diffda.experiments.compared_methods import ComparedMethod, Workshop, build_compared
-from rtma_diffda.experiments.diffusion_methods import background_mean, diffusion_method
+from rtma_diffda.experiments.diffusion_methods import diffusion_method
 from rtma_diffda.experiments.mean_change import MeanChange
 from rtma_diffda.fields.pairs import Pairs
 from rtma_diffda.geo.static_fields import StaticFields
@@ -42,9 +43,12 @@ def baselines(workshop: Workshop, pairs: Pairs) -> tuple[ComparedMethod, ...]:
 
 
 def ensembles(trained: TrainedDenoiser, static: StaticFields) -> tuple[ComparedMethod, ...]:
-    """The learned prior's mean, which looks at no observation, and diffusion ensembles."""
-    mean = replace(background_mean(trained, static), entry=NoObservations())
-    built = [ComparedMethod("learned_background", mean, "E[truth | background], no observations")]
+    """The learned prior, which looks at no observation, and diffusion ensembles."""
+    prior = replace(
+        diffusion_method("diffusion", trained, static), entry=NoObservations(), calibration=SpreadCalibration()
+    )
+    described = f"draws from p(truth | background), no observations, {prior.members} members"
+    built = [ComparedMethod("learned_background", prior, described)]
     for name in ENSEMBLES:
         method = diffusion_method(name, trained, static)
         spread = ", ".join(f"{variable} × {factor:.2f}" for variable, factor in method.calibration.factor.items())

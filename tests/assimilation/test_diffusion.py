@@ -140,6 +140,21 @@ def test_kalman_with_the_exact_denoiser_is_optimal_interpolation():
     assert float(ratio.std()) < 0.12
 
 
+def test_on_a_grid_too_wide_for_modes_kalman_takes_b_by_lag(monkeypatch):
+    """Where only distance counts both are the same B: the ensembles, drawn with the same noise, are alike."""
+    plain = {
+        n: replace(e, vertical_length=None, background_length=None, land_sea_factor=1.0) for n, e in ERRORS.items()
+    }
+    problem, method = problem_of(), replace(method_of(), entry=ThroughKalman(plain, spacing=1))
+    by_modes = method.analyse(problem, generator=seeded()).state.values
+    monkeypatch.setattr("rtma_diffda.assimilation.covariance_modes._MOST_LANDMARKS", 0)
+    by_lag = method.analyse(problem, generator=seeded()).state.values
+    scale = torch.tensor(list(SCALES.values()))[:, None, None]
+    moved = ((by_modes - problem.background.values) / scale).square().mean().sqrt()
+    assert not torch.equal(by_modes, by_lag)
+    assert float(((by_modes - by_lag) / scale).square().mean().sqrt() / moved) < 0.15
+
+
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_contract(entry):
     """Layout, time, type; members in blocks; same generator same bits; order of the data irrelevant."""
