@@ -2,8 +2,8 @@
 
 Figures are made from ``matplotlib.figure.Figure``, never through pyplot, whose global list of figures would keep every
 picture of a long run in memory. Colours can be told apart by colour-blind readers: Okabe and Ito's for lines and bars
-(and two of Tol's after them),
-viridis and cividis for fields, diverging red–blue, brown–green or purple–orange for differences only.
+(and two of Tol's after them), viridis and cividis for fields, diverging red–blue, brown–green or purple–orange for
+differences only.
 """
 
 import io
@@ -22,6 +22,7 @@ TITLE_SIZE, LABEL_SIZE, TICK_SIZE = 11, 9, 8
 DOTS_PER_INCH = 130
 
 _MOST_COLUMNS = 3
+_LEGEND_COLUMN = 2.0  # inches
 
 _BACKGROUND_GREY = "#7a7a7a"
 _OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933")
@@ -46,8 +47,9 @@ def panels(count: int, *, width: float = 4.6, height: float = 3.3) -> tuple[Figu
 
 
 def legend_below(figure: Figure, axis: Axes, *, columns: int = 5) -> None:
-    """One legend for all panels, from the lines of one of them, below the figure."""
+    """One legend for all panels, from the lines of one of them, below the figure; narrow figures get fewer columns."""
     handles, labels = axis.get_legend_handles_labels()
+    columns = max(1, min(columns, int(figure.get_figwidth() / _LEGEND_COLUMN)))
     if handles:
         figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=TICK_SIZE, frameon=False)
 

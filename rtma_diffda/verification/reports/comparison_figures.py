@@ -54,7 +54,7 @@ def ratio_figure(ratios: pd.DataFrame, *, score: str, reference: str) -> Figure:
     """
     places = list(ratios["place"].unique())
     methods = ratios["method"].nunique()
-    figure = new_figure(_PANEL_WIDTH * len(places), 1.0 + 0.34 * methods)
+    figure = new_figure(_PANEL_WIDTH * max(len(places), 1.6), 1.0 + 0.34 * methods)  # names of methods take room
     axes = figure.subplots(1, len(places), squeeze=False, sharey=True)[0]
     for axis, place in zip(axes, places, strict=True):
         _ratio_bars(axis, ratios[ratios["place"] == place], score)
