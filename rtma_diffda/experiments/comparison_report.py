@@ -29,6 +29,7 @@ from rtma_diffda.verification.reports.weather_maps import StationPlaces
 
 _SHOWN = ("t2m", "u10m", "sp")
 """Variables of the maps."""
+_SHOWN_BY_MEMBER, _MEMBERS_SHOWN = "u10m", 4
 
 
 @dataclass(frozen=True)
@@ -101,22 +102,37 @@ def _tables(output: Path, judgement: Judgement, octaves: pd.DataFrame, cases: pd
 
 
 def _maps(case: OsseCase, analyses: Mapping[str, Analysis]) -> tuple[Picture, ...]:
-    """Truth, analyses and their errors for some variables."""
-    problem, truth = case.problem, case.truth
-    seen = problem.observations.of_channel(0)
-    withheld = case.withheld.of_channel(0)
+    """Truth, analyses and their errors for some variables; then members of every ensemble for one of them."""
+    shown = [name for name in _SHOWN if name in case.truth.layout.names]
+    pictures = []
+    for name in shown:
+        estimates = {method: analysis.state.mean().channel(name)[0].numpy() for method, analysis in analyses.items()}
+        caption = f"{name}: the truth, and each method with its error."
+        pictures.append(_picture(case, name, estimates, caption))
+    for method, analysis in analyses.items():
+        if analysis.state.members > 1 and _SHOWN_BY_MEMBER in shown:
+            members = _members_of(analysis, _SHOWN_BY_MEMBER)
+            caption = f"{source_title(method)}: the truth, and members. Their mean is the best estimate, and smoother."
+            pictures.append(_picture(case, _SHOWN_BY_MEMBER, members, caption))
+    return tuple(pictures)
+
+
+def _members_of(analysis: Analysis, name: str) -> dict[str, np.ndarray]:
+    members = analysis.state.channel(name).numpy()
+    shown = {f"member {number}": member for number, member in enumerate(members[:_MEMBERS_SHOWN], start=1)}
+    return {f"mean of {len(members)} members": members.mean(axis=0), **shown}
+
+
+def _picture(case: OsseCase, name: str, estimates: Mapping[str, np.ndarray], caption: str) -> Picture:
+    """Fields (y, x) by what they are, beside the truth, with their errors and the stations."""
+    seen, withheld = case.problem.observations.of_channel(0), case.withheld.of_channel(0)
     places = StationPlaces(
         np.concatenate([seen.latitude.numpy(), withheld.latitude.numpy()]),
         np.concatenate([seen.longitude.numpy(), withheld.longitude.numpy()]),
         np.arange(len(seen) + len(withheld)) >= len(seen),
     )
-    pictures = []
-    for name in (name for name in _SHOWN if name in truth.layout.names):
-        estimates = {method: analysis.state.mean().channel(name)[0].numpy() for method, analysis in analyses.items()}
-        maps = MethodMaps(name, truth.valid_time, truth.channel(name)[0].numpy(), estimates, places)
-        figure = method_figure(maps, case.known.static, place=f"run {case.run.name}")
-        pictures.append(Picture.of(figure, f"{name}: the truth, and each method with its error."))
-    return tuple(pictures)
+    maps = MethodMaps(name, case.truth.valid_time, case.truth.channel(name)[0].numpy(), estimates, places)
+    return Picture.of(method_figure(maps, case.known.static, place=f"run {case.run.name}"), caption)
 
 
 def _settings_of(methods: Sequence[ComparedMethod]) -> PageSection:
