@@ -11,7 +11,7 @@ def test_settings_are_plain_values():
     settings = compose_settings("analyse", GIVEN)
     assert type(settings) is dict and type(settings["verification"]) is dict
     assert settings["time"] == "2018-11-20T12:00" and settings["output"] == "outputs/europe"
-    assert settings["method"]["name"] == "optimal_interpolation"
+    assert settings["method"]["name"] == "regional"
 
 
 def test_an_experiment_changes_what_it_names_and_can_be_overridden():
@@ -25,7 +25,7 @@ def test_an_experiment_changes_what_it_names_and_can_be_overridden():
     ("overrides", "sentence"),
     [
         (["no_such_key=1"], "no_such_key is unknown; known are region, time"),
-        (["method=no_such"], "method=no_such is unknown; method may be observation_interpolation"),
+        (["method=no_such"], "method=no_such is unknown; method may be diffusion, observation_interpolation"),
         (["verification.fold=3"], "fold is unknown"),
         (["a==b=c d"], "configuration 'analyse'"),
         ([], "not given: .*region"),
