@@ -170,6 +170,8 @@ def test_a_comparison_judges_every_method_alike(design, checkpoints, tmp_path, m
     assert grid["background_correction"] == pytest.approx(grid["background"], rel=1e-3)
     assert grid["background"] > 1.1
     assert "unet regression" in found.text and found.files["report"].stat().st_size > 100_000
+    page = found.files["report"].read_text(encoding="utf-8")
+    assert page.count("the truth, and members.") >= 3  # a picture for every ensemble
     cases = pd.read_parquet(found.files["case scores"])
     assert (cases.groupby("method").size() == cases.groupby("method").size().iloc[0]).all()
     assert (cases["seconds"] > 0).all()
