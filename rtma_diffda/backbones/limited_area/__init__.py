@@ -1,0 +1,1 @@
+"""Limited-area graph networks (Neural-LAM), with boundary nodes for global states."""
