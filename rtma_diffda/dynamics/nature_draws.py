@@ -11,7 +11,6 @@ import torch
 from rtma_diffda.dynamics.nature_settings import NatureSettings, RunClock
 from rtma_diffda.dynamics.random_fields import split_generator
 from rtma_diffda.dynamics.slab.convection import ConvectiveEvents
-from rtma_diffda.dynamics.slab.forcing import declination_of
 from rtma_diffda.dynamics.slab.large_scale import (
     Climate,
     LargeScaleSeries,
@@ -22,6 +21,7 @@ from rtma_diffda.dynamics.slab.large_scale import (
 )
 from rtma_diffda.dynamics.slab.parameters import SlabParameters
 from rtma_diffda.geo.static_fields import StaticFields
+from rtma_diffda.geo.sun import declination_of
 
 _FORECAST_DRIFT = 3.0
 """A forecast that has lost its memory is this much further off in wind, position and pressure than the background."""

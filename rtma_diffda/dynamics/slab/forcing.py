@@ -15,6 +15,7 @@ from rtma_diffda.dynamics.slab.landscape import SlabLandscape
 from rtma_diffda.dynamics.slab.large_scale import Climate, LargeScaleLaw, LargeScaleSeries
 from rtma_diffda.dynamics.slab.state import SlabForcing
 from rtma_diffda.dynamics.slab.transport import gradient
+from rtma_diffda.geo.sun import declination_of
 
 _HUMIDITY_BOUNDS = (0.15, 0.98)
 
@@ -121,12 +122,6 @@ class ForcingSchedule:
 _WIND_SHARE = 0.85
 """Friction leaves the slab this part of the geostrophic wind, to which the nudging draws it."""
 _STREAM_LENGTH, _FRONT_LENGTH = 0.8, 0.6
-
-
-def declination_of(time: np.ndarray) -> np.ndarray:
-    """The sun's declination (radians) at times (n,) datetime64."""
-    day = (time - time.astype("datetime64[Y]")) / np.timedelta64(1, "D")
-    return np.deg2rad(-23.44) * np.cos(2.0 * np.pi * (day + 10.0) / 365.25)
 
 
 def _field(numbers: Tensor) -> Tensor:
