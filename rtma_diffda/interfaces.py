@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rtma_diffda.errors import InputError
-from rtma_diffda.fields.boundary import Boundary
+from rtma_diffda.fields.boundary import Boundary, BoundaryNeed
 from rtma_diffda.fields.layout import Layout
 from rtma_diffda.fields.state import State
 from rtma_diffda.observations.operators import SparseRows
@@ -163,6 +163,18 @@ class ForecastModel(Protocol):
 
     def step(self, history: Sequence[State], boundary: Boundary | None, *, generator: torch.Generator | None) -> State:
         """The state one ``time_step`` after the last of ``history``."""
+
+
+class BoundarySource(Protocol):
+    """Where boundaries come from: the runs of a global model."""
+
+    def bracketing(
+        self, need: BoundaryNeed, *, available_at: np.datetime64, before: np.datetime64 | None = None
+    ) -> Boundary:
+        """The states needed, of the newest run that had arrived by ``available_at`` and is strictly older than
+        ``before`` (the start of a forecast, the time of an analysis; ``available_at`` where None); of an older run
+        where that one does not reach. ``need`` is ``fields.boundary.surrounding(times)``, or what a model's boundary
+        window needs for its targets. Raises ``InputError``, with a sentence, where no run serves."""
 
 
 class Denoiser(Protocol):

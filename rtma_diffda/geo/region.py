@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from rtma_diffda.errors import InputError, UsageError
+from rtma_diffda.geo.boundary_design import BoundaryDesign
 from rtma_diffda.geo.grid import ProjectedGrid
 from rtma_diffda.resources import resource_directory
 from rtma_diffda.variables import variable
@@ -25,7 +26,7 @@ class Region:
         grid: its projected grid.
         variables: short names of the analysed variables, in channel order.
         static: where terrain and land come from: ``{"generator": name}``, ``{"orog": file, "lsm": file}`` or empty.
-        boundary: rim width and overlap for limited-area models; unused by methods without a forecast model.
+        boundary: where boundary nodes lie, for limited-area networks; unused by methods without one.
         stations: networks, accept and reject lists.
     """
 
@@ -34,7 +35,7 @@ class Region:
     grid: ProjectedGrid
     variables: tuple[str, ...]
     static: Mapping[str, str] = field(default_factory=dict)
-    boundary: Mapping[str, Any] = field(default_factory=dict)
+    boundary: BoundaryDesign = field(default_factory=BoundaryDesign)
     stations: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -79,7 +80,7 @@ def _region_from(content: Mapping[str, Any], directory: Path) -> Region:
         grid=_grid_from(content["projection"], content["grid"]),
         variables=tuple(content["variables"]),
         static=static,
-        boundary=dict(content.get("boundary") or {}),
+        boundary=BoundaryDesign.from_settings(content.get("boundary")),
         stations=dict(content.get("stations") or {}),
     )
 

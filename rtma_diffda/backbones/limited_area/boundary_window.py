@@ -7,8 +7,8 @@ The window is centred on the *target*, the valid time that is predicted or analy
 
 so a boundary of 6 h with a model of 1 h repeats the same states six times, and says so by the offsets of the window's
 times from the target, in model steps. An offset o enters as sine and cosine of o / (2 T)^(2 i / D), i = 1 … D / 2,
-where T is the largest |o| that can occur. With ``interpolate`` the states are linear in time, the window is centred exactly
-on the target, and the offsets are the same for all targets.
+where T is the largest |o| that can occur. With ``interpolate`` the states are linear in time, the window is centred
+exactly on the target, and the offsets are the same for all targets.
 
 Features of a node: each variable over the window, variable after variable; then the D numbers of each window time;
 then what never changes (terrain in km, land fraction).
