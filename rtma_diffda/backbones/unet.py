@@ -9,20 +9,17 @@ zero: an untrained network returns 0 and does not look at its noise level, so wh
 References: Ronneberger et al. (2015); Perez et al. (2018) for film; Karras et al. (2022) for features of log σ.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad, pixel_shuffle, pixel_unshuffle, silu
 from torch.utils.checkpoint import checkpoint
 
+from rtma_diffda.backbones.noise_level import NoiseLevelEmbedding, zeroed
 from rtma_diffda.errors import UsageError
-
-_Layer = TypeVar("_Layer", bound=nn.Module)
-_FREQUENCIES = 16
-_LOWEST_FREQUENCY, _HIGHEST_FREQUENCY = 0.25, 16.0  # cycles per unit of ¼ ln σ, which spans about 2 from 0.01 to 100
 
 
 @dataclass(frozen=True)
@@ -40,6 +37,8 @@ class UNetSettings:
         channels_last: memory order of its weights; faster on CPUs with matrix units and on GPUs.
         recompute: whether activations are computed again in the backward pass instead of kept: less memory, a third
             more time.
+        beneath: whether something else sees the coarsest resolution and answers there (``forward``), with blocks to
+            join its answer; instead of one more resolution.
     """
 
     in_channels: int
@@ -51,6 +50,7 @@ class UNetSettings:
     noise_level: bool = False
     channels_last: bool = True
     recompute: bool = False
+    beneath: bool = False
 
     def __post_init__(self) -> None:
         counts = (self.in_channels, self.out_channels, self.blocks, self.patch, self.groups, *self.widths)
@@ -73,29 +73,37 @@ class UNet(nn.Module):
         self.settings = settings
         widths, area = settings.widths, settings.patch**2
         self.stem = _convolution(settings.in_channels * area, widths[0])
-        self.embedding = _NoiseLevelEmbedding(2 * widths[0]) if settings.noise_level else None
+        self.embedding = NoiseLevelEmbedding(2 * widths[0]) if settings.noise_level else None
         self.encoder = nn.ModuleList(_stage(settings, width, width, joined=False) for width in widths)
         self.downward = nn.ModuleList(
             nn.Conv2d(fine, coarse, 3, stride=2, padding=1) for fine, coarse in pairwise(widths)
         )
-        self.decoder = nn.ModuleList(_stage(settings, width, width, joined=True) for width in widths[:-1])
+        joined = widths if settings.beneath else widths[:-1]
+        self.decoder = nn.ModuleList(_stage(settings, width, width, joined=True) for width in joined)
         self.upward = nn.ModuleList(_convolution(coarse, fine) for fine, coarse in pairwise(widths))
         self.norm = nn.GroupNorm(settings.groups, widths[0])
-        self.head = _zeroed(_convolution(widths[0], settings.out_channels * area))
+        self.head = zeroed(_convolution(widths[0], settings.out_channels * area))
         if settings.channels_last:
             self.to(memory_format=torch.channels_last)
 
-    def forward(self, values: Tensor, sigma: Tensor | None = None) -> Tensor:
+    def forward(
+        self, values: Tensor, sigma: Tensor | None = None, *, beneath: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
         """The network's answer (member, out, y, x), in float32 or wider.
 
         Args:
             values: (member, channels, y, x); sides that the stride does not divide are continued by reflection.
             sigma: (member,) noise level > 0, for a network that is told one, and only then.
+            beneath: takes and answers (member, channels, y, x) at the coarsest resolution, for a network that has
+                something beneath it, and only then.
 
         Raises:
-            UsageError: another number of channels than the settings', or a noise level missing or not asked for.
+            UsageError: another number of channels than the settings', or a noise level or something beneath missing or
+                not asked for.
         """
         self._check(values, sigma)
+        if (beneath is None) == self.settings.beneath:
+            raise UsageError(f"this U-Net has {'something' if self.settings.beneath else 'nothing'} beneath it")
         embedded = None if self.embedding is None else self.embedding(sigma.to(values))
         padded = _pad_to(values, self.settings.stride)
         x = self.stem(self._ordered(pixel_unshuffle(padded, self.settings.patch)))
@@ -105,6 +113,8 @@ class UNet(nn.Module):
             if level < len(self.downward):
                 finer.append(x)
                 x = self.downward[level](x)
+        if beneath is not None:
+            x = self._run(self.decoder[-1], torch.cat([beneath(x), x], dim=1), embedded)
         for level in reversed(range(len(finer))):
             x = self.upward[level](interpolate(x, scale_factor=2.0, mode="nearest"))
             x = self._run(self.decoder[level], torch.cat([x, finer[level]], dim=1), embedded)
@@ -140,7 +150,7 @@ class _ResidualBlock(nn.Module):
         self.second_norm = nn.GroupNorm(settings.groups, width)
         self.second = _convolution(width, width)
         self.skip = nn.Identity() if entering == width else nn.Conv2d(entering, width, 1)
-        self.film = _zeroed(nn.Linear(2 * settings.widths[0], 2 * width)) if settings.noise_level else None
+        self.film = zeroed(nn.Linear(2 * settings.widths[0], 2 * width)) if settings.noise_level else None
 
     def forward(self, x: Tensor, embedded: Tensor | None) -> Tensor:
         h = self.second_norm(self.first(silu(self.first_norm(x))))
@@ -148,20 +158,6 @@ class _ResidualBlock(nn.Module):
             scale, shift = self.film(embedded)[:, :, None, None].chunk(2, dim=1)
             h = h * (1.0 + scale) + shift
         return self.skip(x) + self.second(silu(h))
-
-
-class _NoiseLevelEmbedding(nn.Module):
-    """Sines and cosines of ¼ ln σ, and two layers: (member,) → (member, width)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        frequencies = torch.logspace(0, 1, _FREQUENCIES, base=_HIGHEST_FREQUENCY / _LOWEST_FREQUENCY)
-        self.register_buffer("frequencies", _LOWEST_FREQUENCY * frequencies, persistent=False)
-        self.layers = nn.Sequential(nn.Linear(2 * _FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
-
-    def forward(self, sigma: Tensor) -> Tensor:
-        angle = 2.0 * torch.pi * (0.25 * sigma.log())[:, None] * self.frequencies
-        return self.layers(torch.cat([angle.sin(), angle.cos()], dim=1))
 
 
 def _stage(settings: UNetSettings, entering: int, width: int, *, joined: bool) -> nn.ModuleList:
@@ -172,12 +168,6 @@ def _stage(settings: UNetSettings, entering: int, width: int, *, joined: bool) -
 
 def _convolution(entering: int, leaving: int) -> nn.Conv2d:
     return nn.Conv2d(entering, leaving, 3, padding=1)
-
-
-def _zeroed(layer: _Layer) -> _Layer:
-    for parameter in layer.parameters():
-        nn.init.zeros_(parameter)
-    return layer
 
 
 def _pad_to(values: Tensor, stride: int) -> Tensor:

@@ -1,0 +1,93 @@
+"""``limited_area_network``: the one constructor of limited-area networks for fields, pure graph or hybrid.
+
+A hybrid looks at local detail by convolutions on the grid (the U-Net's) and hands the weather at their coarsest
+resolution to a mesh, which sees the large scale and the boundary; what it answers comes back up through the
+convolutions:
+
+    finer features → convolutions, coarser and coarser → [GraphNetwork on the coarsest points] → … → answer
+
+Reference: pure graph networks lose to convolutions at kilometre scale (HRRRCast, arXiv 2507.05658; CRPS-LAM, arXiv
+2510.09484), which by themselves see the large scale, and a boundary of another grid, badly.
+"""
+
+from dataclasses import replace
+
+from torch import Tensor, nn
+
+from rtma_diffda.backbones.limited_area.edges import by_member, by_node
+from rtma_diffda.backbones.limited_area.graph import LimitedAreaGraph
+from rtma_diffda.backbones.limited_area.graph_network import GraphNetwork
+from rtma_diffda.backbones.limited_area.settings import LimitedAreaSettings
+from rtma_diffda.backbones.unet import UNet, UNetSettings
+from rtma_diffda.errors import UsageError
+
+__all__ = ["FieldNetwork", "HybridNetwork", "LimitedAreaSettings", "limited_area_network"]
+
+
+def limited_area_network(settings: LimitedAreaSettings, graph: LimitedAreaGraph) -> "FieldNetwork | HybridNetwork":
+    """The network of ``settings``, for fields (member, in, y, x) and boundary nodes (member, node, boundary channels).
+
+    Args:
+        settings: pure graph, or with convolutions.
+        graph: on ``settings.graph_grid`` of the region's grid.
+
+    Raises:
+        UsageError: settings and graph do not fit.
+    """
+    return HybridNetwork(settings, graph) if settings.convolutions else FieldNetwork(settings, graph)
+
+
+class FieldNetwork(nn.Module):
+    """A graph network on fields."""
+
+    def __init__(self, settings: LimitedAreaSettings, graph: LimitedAreaGraph) -> None:
+        super().__init__()
+        self.settings, self.graph = settings, GraphNetwork(settings, graph)
+
+    def forward(self, values: Tensor, sigma: Tensor | None = None, boundary: Tensor | None = None) -> Tensor:
+        """The answer (member, out, y, x).
+
+        Args:
+            values: (member, in, y, x).
+            sigma: (member,) noise level, for a network that is told one.
+            boundary: (member, boundary node, boundary channels), for a network with boundary nodes.
+
+        Raises:
+            UsageError: as ``GraphNetwork`` says.
+        """
+        if values.ndim != 4:
+            raise UsageError(f"a limited-area network takes (member, channel, y, x); found {tuple(values.shape)}")
+        answer = self.graph(by_node(values), sigma, None if boundary is None else boundary.transpose(0, 1))
+        return by_member(answer, tuple(values.shape[-2:])).to(values.dtype)
+
+
+class HybridNetwork(nn.Module):
+    """Convolutions on the grid, and beneath them a mesh."""
+
+    def __init__(self, settings: LimitedAreaSettings, graph: LimitedAreaGraph) -> None:
+        super().__init__()
+        self.settings = settings
+        coarsest = settings.convolutions[-1]
+        inner = replace(settings, in_channels=coarsest, out_channels=coarsest, convolutions=(), meshed=True)
+        self.graph = GraphNetwork(inner, graph) if settings.meshed else None
+        self.convolutions = UNet(
+            UNetSettings(
+                settings.in_channels,
+                settings.out_channels,
+                settings.convolutions,
+                patch=settings.patch,
+                noise_level=settings.noise_level,
+                beneath=settings.meshed,
+            )
+        )
+
+    def forward(self, values: Tensor, sigma: Tensor | None = None, boundary: Tensor | None = None) -> Tensor:
+        """As ``FieldNetwork``."""
+        if self.graph is None:
+            return self.convolutions(values, sigma)
+
+        def beneath(coarse: Tensor) -> Tensor:
+            nodes = self.graph(by_node(coarse), sigma, None if boundary is None else boundary.transpose(0, 1))
+            return by_member(nodes, tuple(coarse.shape[-2:]))
+
+        return self.convolutions(values, sigma, beneath=beneath)
