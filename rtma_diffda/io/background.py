@@ -5,7 +5,6 @@ where the file holds its model's terrain and the region's is known, temperature,
 the region's terrain.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,12 @@ from rtma_diffda.fields.layout import Layout
 from rtma_diffda.fields.state import State
 from rtma_diffda.geo.height import LAPSE_RATES, pressure_ratio
 from rtma_diffda.geo.static_fields import StaticFields
-from rtma_diffda.io.derived_fields import RECIPES, earth_relative, ingredients, with_derived
-from rtma_diffda.io.gridded import find_fields, load_field
+from rtma_diffda.io.derived_fields import RECIPES
+from rtma_diffda.io.gridded import find_fields
+from rtma_diffda.io.member_fields import member_fields, references_by_member, regridded
 from rtma_diffda.io.region_regrid import RegionRegrid
 from rtma_diffda.io.source_field import FieldReference, SourceField
 from rtma_diffda.times import format_time
-
-logger = logging.getLogger(__name__)
 
 _TERRAIN_NAMES = {*LAPSE_RATES, "sp"}
 _LISTED_TIMES = 8
@@ -70,11 +68,12 @@ def load_background(
     """
     path = Path(path)
     references = _at_time(find_fields(path), valid_time, path)
-    members = [_member_fields(chosen, layout, path) for chosen in _by_member(references, layout, path)]
+    what = f"background {path}"
+    members = [member_fields(chosen, layout, what) for chosen in references_by_member(references, layout, what)]
     regrid = RegionRegrid(layout.grid)
     ascent = _ascent(members[0].get("orog"), static, regrid)
     values = np.stack([_on_region(fields, layout, regrid, ascent) for fields in members])
-    _require_covered(values, layout, f"background {path}", region)
+    _require_covered(values, layout, what, region)
     state = State(torch.from_numpy(values.astype(np.float32)), layout, valid_time.astype("datetime64[ns]"))
     adjusted = tuple(name for name in layout.names if name in _TERRAIN_NAMES and ascent is not None)
     used = [members[0][name] for name in layout.names]
@@ -100,40 +99,6 @@ def _listed(times: Sequence[np.datetime64]) -> str:
     return f"{len(times)} times from {format_time(times[0])} to {format_time(times[-1])}"
 
 
-def _by_member(references: Sequence[FieldReference], layout: Layout, path: Path) -> list[dict[str, FieldReference]]:
-    """{variable: reference} of every member, or of the single forecast; the first of several is taken."""
-    wanted = {"orog"}.union(*map(ingredients, layout.names))
-    members: dict[int | None, dict[str, FieldReference]] = {}
-    for reference in references:
-        if reference.variable in wanted:
-            members.setdefault(reference.member, {}).setdefault(reference.variable, reference)
-    shared = members.pop(None, {})
-    if not members:
-        return [shared]
-    logger.info("background %s is an ensemble of %d members", path, len(members))
-    return [{**shared, **members[number]} for number in sorted(members)]
-
-
-def _member_fields(chosen: Mapping[str, FieldReference], layout: Layout, path: Path) -> dict[str, SourceField]:
-    """The decoded fields of one member, winds turned and missing variables derived."""
-    needed = {"orog", *layout.names}
-    for name in layout.names:
-        needed |= {"u10m", "v10m"} & ingredients(name)
-        if name not in chosen:
-            needed |= ingredients(name)
-    loaded = {name: load_field(chosen[name]) for name in needed if name in chosen}
-    fields = earth_relative({name: field for name, field in loaded.items() if field is not None})
-    for name in layout.names:
-        fields = with_derived(fields, name)
-    if "wd10m" in layout.names:  # a direction is interpolated as components: 350° and 10° make 0°, not 180°
-        fields = with_derived(with_derived(fields, "u10m"), "v10m")
-    missing = [name for name in layout.names if name not in fields]
-    if missing:
-        found = sorted({*chosen} - {"orog"}) or ["none of the variables wanted"]
-        raise InputError(f"background {path} lacks {', '.join(missing)}; at this time it has {', '.join(found)}")
-    return fields
-
-
 @dataclass(frozen=True)
 class _Ascent:
     """From the source's terrain to the region's: the former (m) and the rise from it (m), (y, x)."""
@@ -154,20 +119,13 @@ def _on_region(
     fields: Mapping[str, SourceField], layout: Layout, regrid: RegionRegrid, ascent: _Ascent | None
 ) -> np.ndarray:
     """Values (channel, y, x) of one member."""
-    on_grid = {name: regrid(fields[name]) for name in layout.names}
-    if "wd10m" in on_grid:
-        parts = {name: _replaced(fields[name], regrid) for name in ("u10m", "v10m")}
-        on_grid["wd10m"] = with_derived(parts, "wd10m")["wd10m"].values
+    on_grid = regridded(fields, layout, regrid)
     if ascent is not None:
         on_grid = {name: _to_terrain(name, values, ascent) for name, values in on_grid.items()}
         if {"t2m", "d2m"} <= set(on_grid):  # upward, temperature falls faster than dew point: saturation is the end
             on_grid["d2m"] = np.minimum(on_grid["d2m"], on_grid["t2m"])
         on_grid |= _moisture_of(on_grid)
     return np.stack([on_grid[name] for name in layout.names])
-
-
-def _replaced(field: SourceField, regrid: RegionRegrid) -> SourceField:
-    return SourceField(field.variable, regrid(field), regrid.target, field.valid_time, source=field.source)
 
 
 def _to_terrain(name: str, values: np.ndarray, ascent: _Ascent) -> np.ndarray:
