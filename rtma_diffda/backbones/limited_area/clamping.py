@@ -6,8 +6,8 @@
     lower only:    f(u) = a + softplus(u)
     upper only:    f(u) = b − softplus(−u)
 
-and x' = x + Δ where there is no limit. f⁻¹ clips its argument: a share of the range to [10⁻⁶, 1 − 10⁻⁶], a distance from
-one limit to log(1 + 10⁻⁶) or more; above 20 a softplus is the identity. Reference: Neural-LAM 0.7.0.
+and x' = x + Δ where there is no limit. f⁻¹ clips its argument: a share of the range to [10⁻⁶, 1 − 10⁻⁶], a distance
+from one limit to log(1 + 10⁻⁶) or more; above 20 a softplus is the identity. Reference: Neural-LAM 0.7.0.
 """
 
 import math

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from rtma_diffda.backbones.limited_area.edge_states import StaticStates
 from rtma_diffda.backbones.limited_area.edges import Edges, concatenated
 from rtma_diffda.backbones.limited_area.graph import LimitedAreaGraph
-from rtma_diffda.backbones.limited_area.processors import FlatMesh, HierarchicalMesh, ParallelMesh
 from rtma_diffda.backbones.limited_area.message_passing import recomputed
 from rtma_diffda.backbones.limited_area.perceptron import Perceptron
+from rtma_diffda.backbones.limited_area.processors import FlatMesh, HierarchicalMesh, ParallelMesh
 from rtma_diffda.backbones.limited_area.settings import LimitedAreaSettings, NetworkLayers
 from rtma_diffda.backbones.noise_level import NoiseLevelEmbedding
 from rtma_diffda.errors import UsageError

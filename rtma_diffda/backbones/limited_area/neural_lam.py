@@ -9,7 +9,7 @@ Reference: Oskarsson et al. (2023), arXiv 2309.17370.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -71,7 +71,7 @@ class NeuralLamSettings:
     mesh_up: str = "InteractionNet"
     mesh_down: str = "InteractionNet"
     predicts_std: bool = False
-    evaluation: Evaluation = Evaluation()
+    evaluation: Evaluation = field(default_factory=Evaluation)
 
     def __post_init__(self) -> None:
         kinds = (self.grid_to_mesh, self.mesh_to_grid, self.mesh_up, self.mesh_down)
