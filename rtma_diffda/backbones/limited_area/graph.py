@@ -42,16 +42,15 @@ class EdgeSet:
                 f"edges have {edges} senders, receivers of shape {tuple(self.receivers.shape)} and features of shape "
                 f"{tuple(self.features.shape)}; expected ({edges},) and ({edges}, {EDGE_FEATURES})"
             )
+        if edges and bool((self.receivers[1:] < self.receivers[:-1]).any()):
+            raise InputError("edges must be sorted by receiver; EdgeSet.sorted sorts them")
         for nodes, count, what in (
             (self.senders, self.sender_count, "sender"),
-            (self.receivers, self.receiver_count, "receiver"),
+            (self.receivers[[0, -1]] if edges else self.receivers, self.receiver_count, "receiver"),
         ):
-            if edges and not 0 <= int(nodes.min()) <= int(nodes.max()) < count:
-                raise InputError(
-                    f"edges name {what}s {int(nodes.min())} … {int(nodes.max())}; there are {count} such nodes"
-                )
-        if edges and bool((self.receivers.diff() < 0).any()):
-            raise InputError("edges must be sorted by receiver; EdgeSet.sorted sorts them")
+            first, last = (int(end) for end in nodes.aminmax()) if edges else (0, -1)
+            if not 0 <= first <= last + 1 <= count:
+                raise InputError(f"edges name {what}s {first} … {last}; there are {count} such nodes")
 
     @classmethod
     def sorted(

@@ -20,7 +20,13 @@ from rtma_diffda.backbones.limited_area.grid_edges import (
 )
 from rtma_diffda.backbones.limited_area.mesh import Mesh
 from rtma_diffda.backbones.limited_area.mesh_design import MeshDesign
-from rtma_diffda.backbones.limited_area.mesh_edges import child_edges, multiscale_edges, neighbour_edges, parents
+from rtma_diffda.backbones.limited_area.mesh_edges import (
+    downward_edges,
+    multiscale_edges,
+    neighbour_edges,
+    parents,
+    upward_edges,
+)
 from rtma_diffda.geo.boundary_points import BoundaryPoints
 from rtma_diffda.geo.grid import ProjectedGrid
 
@@ -39,16 +45,16 @@ def build_graph(grid: ProjectedGrid, design: MeshDesign, boundary: BoundaryPoint
     mesh = Mesh.of(grid, design, boundary)
     levels = range(1 if design.kind == "multiscale" else len(mesh.shapes))
     same = [_same_level(mesh, level, design) for level in levels]
-    longest = max(float(np.hypot(*edges.displacement.T).max()) for edges in same)
+    longest = max(float(edges.length.max()) for edges in same)
     sizes = [rows * columns for rows, columns in mesh.shapes]
     interior, outside = grid.nx * grid.ny, 0 if boundary is None else len(boundary)
 
     def edge_set(edges: PlaneEdges, sender_count: int, receiver_count: int) -> EdgeSet:
-        features = torch.from_numpy(_features(edges.displacement, longest))
+        features = torch.from_numpy(_features(edges, longest))
         senders, receivers = torch.from_numpy(edges.senders), torch.from_numpy(edges.receivers)
         return EdgeSet(senders, receivers, features, sender_count, receiver_count)
 
-    up = [_upward(mesh, level) for level in levels[:-1]]
+    between = [_between(mesh, level) for level in levels[:-1]]
     return LimitedAreaGraph(
         interior_count=interior,
         boundary_count=outside,
@@ -56,8 +62,8 @@ def build_graph(grid: ProjectedGrid, design: MeshDesign, boundary: BoundaryPoint
         grid_to_mesh=edge_set(_grid_to_mesh(mesh, grid, design, boundary), interior + outside, sizes[0]),
         mesh_to_grid=edge_set(nearest_mesh_edges(mesh, design.mesh_to_grid_neighbours), sizes[0], interior),
         same_level=tuple(edge_set(edges, sizes[i], sizes[i]) for i, edges in enumerate(same)),
-        upward=tuple(edge_set(edges, sizes[i], sizes[i + 1]) for i, edges in enumerate(up)),
-        downward=tuple(edge_set(_reversed(edges), sizes[i + 1], sizes[i]) for i, edges in enumerate(up)),
+        upward=tuple(edge_set(edges, sizes[i], sizes[i + 1]) for i, (edges, _) in enumerate(between)),
+        downward=tuple(edge_set(edges, sizes[i + 1], sizes[i]) for i, (_, edges) in enumerate(between)),
     )
 
 
@@ -69,13 +75,11 @@ def _same_level(mesh: Mesh, level: int, design: MeshDesign) -> PlaneEdges:
     return _placed(edges, _positions(mesh, level), _positions(mesh, level))
 
 
-def _upward(mesh: Mesh, level: int) -> PlaneEdges:
-    edges = child_edges(parents(mesh.shapes[level], mesh.shapes[level + 1]))
-    return _placed(edges, _positions(mesh, level), _positions(mesh, level + 1))
-
-
-def _reversed(edges: PlaneEdges) -> PlaneEdges:
-    return PlaneEdges(edges.receivers, edges.senders, -edges.displacement).by_receiver()
+def _between(mesh: Mesh, level: int) -> tuple[PlaneEdges, PlaneEdges]:
+    """Edges up from a level to the next coarser one, and down to it."""
+    parent = parents(mesh.shapes[level], mesh.shapes[level + 1])
+    finer, coarser = _positions(mesh, level), _positions(mesh, level + 1)
+    return _placed(upward_edges(parent), finer, coarser), _placed(downward_edges(parent), coarser, finer)
 
 
 def _grid_to_mesh(mesh: Mesh, grid: ProjectedGrid, design: MeshDesign, boundary: BoundaryPoints | None) -> PlaneEdges:
@@ -112,9 +116,8 @@ def _mesh_features(mesh: Mesh, level: int, grid: ProjectedGrid) -> torch.Tensor:
     return torch.from_numpy((_positions(mesh, level) / span).astype(np.float32))
 
 
-def _features(displacement: np.ndarray, longest: float) -> np.ndarray:
-    features = np.empty((len(displacement), EDGE_FEATURES), np.float32)
-    features[:, 1:] = displacement
-    features[:, 0] = np.hypot(*displacement.T)
+def _features(edges: PlaneEdges, longest: float) -> np.ndarray:
+    features = np.empty((len(edges.senders), EDGE_FEATURES), np.float32)
+    features[:, 0], features[:, 1:] = edges.length, edges.displacement
     features /= np.float32(longest)
     return features

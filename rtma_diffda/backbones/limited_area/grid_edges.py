@@ -6,13 +6,13 @@ the k nearest, 8 of them for k = 4. Edges are made for some rows of receivers at
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from rtma_diffda.backbones.limited_area.mesh import Mesh, MeshAxis
 
-BLOCK = 2_000_000
+BLOCK = 1_000_000
 """Candidate edges looked at together."""
 
 
@@ -32,15 +32,17 @@ class PlaneEdges:
     @classmethod
     def joined(cls, parts: list["PlaneEdges"]) -> "PlaneEdges":
         """All edges of ``parts``, in their order."""
-        return cls(
-            np.concatenate([part.senders for part in parts]),
-            np.concatenate([part.receivers for part in parts]),
-            np.concatenate([part.displacement for part in parts]),
-        )
+        names = [field.name for field in fields(cls)]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    @property
+    def length(self) -> np.ndarray:
+        """(edge,) float32, in metres."""
+        return np.sqrt(np.einsum("ij,ij->i", self.displacement, self.displacement))
 
     def by_receiver(self) -> "PlaneEdges":
-        """Sorted by receiver and then by sender."""
-        order = np.lexsort((self.senders, self.receivers))
+        """Sorted by receiver; edges of one receiver keep their order."""
+        order = np.argsort(self.receivers, kind="stable")
         return PlaneEdges(self.senders[order], self.receivers[order], self.displacement[order])
 
 
@@ -54,13 +56,13 @@ def nearest_mesh_edges(mesh: Mesh, neighbours: int) -> PlaneEdges:
     rows, columns = mesh.y.grid_count, mesh.x.grid_count
     senders = np.empty((rows, columns, neighbours), np.int64)
     displacement = np.empty((rows, columns, neighbours, 2), np.float32)
-    points = np.arange(columns)[:, None]
+    of_point, of_line = (np.arange(count)[:, None] * len(ranks) for count in (columns, rows))
     for block in _blocks(rows, columns * len(ranks)):
         distance = across**2 + along[block, None] ** 2
         chosen = np.argsort(distance, axis=-1, kind="stable")[..., :neighbours]
-        lines = np.arange(block.start, block.stop)[:, None, None]
-        senders[block] = row[lines, chosen] * mesh.x.count + column[points, chosen]
-        displacement[block, ..., 0], displacement[block, ..., 1] = across[points, chosen], along[lines, chosen]
+        in_row, in_column = of_line[block, None] + chosen, of_point + chosen
+        senders[block] = row.take(in_row) * mesh.x.count + column.take(in_column)
+        displacement[block, ..., 0], displacement[block, ..., 1] = across.take(in_column), along.take(in_row)
     receivers = np.repeat(np.arange(rows * columns), neighbours)
     return PlaneEdges(senders.ravel(), receivers, displacement.reshape(-1, 2))
 

@@ -41,10 +41,15 @@ def parents(finer: Shape, coarser: Shape) -> np.ndarray:
     return (row[:, None] * coarser[1] + column).ravel()
 
 
-def child_edges(parent: np.ndarray) -> Edges:
-    """Edges from each finer node up to its parent."""
+def upward_edges(parent: np.ndarray) -> Edges:
+    """Edges from each finer node to its parent."""
     senders = np.argsort(parent, kind="stable")
     return senders, parent[senders]
+
+
+def downward_edges(parent: np.ndarray) -> Edges:
+    """Edges from the parent of each finer node to it."""
+    return parent, np.arange(len(parent))
 
 
 def _nearest_finer(finer: Shape, coarser: Shape) -> np.ndarray:
