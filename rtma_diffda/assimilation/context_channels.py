@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rtma_diffda.fields.departures import VECTORS, departure
+from rtma_diffda.fields.departures import VECTORS, weather_channel_count, weather_channels
 from rtma_diffda.fields.landscape import (
     LAND_CHANNELS,
     LAND_VECTOR,
@@ -22,12 +22,10 @@ from rtma_diffda.fields.landscape import (
 )
 from rtma_diffda.fields.layout import Layout
 
-_DEPRESSION = 5.0  # K
-
 
 def context_channel_count(names: Sequence[str]) -> int:
     """Number of channels that ``context_channels`` gives for a layout of these variables."""
-    return len(names) + int({"t2m", "d2m"} <= set(names)) + LAND_CHANNELS + TIME_CHANNELS
+    return weather_channel_count(names) + LAND_CHANNELS + TIME_CHANNELS
 
 
 def context_vectors(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
@@ -51,17 +49,9 @@ def context_channels(background: Tensor, landscape: Landscape, valid_time: np.nd
         layout: of the background.
     """
     parts = [
-        _background_channels(background, landscape, layout.names),
+        weather_channels(background, landscape.orography, layout.names),
         land_channels(landscape, layout.grid),
         time_channels(valid_time, layout.grid).to(background.device),
     ]
     size = background.shape[-2:]
     return torch.cat([part.float().expand(len(background), -1, *size) for part in parts], dim=1)
-
-
-def _background_channels(background: Tensor, landscape: Landscape, names: Sequence[str]) -> Tensor:
-    channels = [departure(background[:, i], landscape.orography, name) for i, name in enumerate(names)]
-    if {"t2m", "d2m"} <= set(names):
-        depression = background[:, names.index("t2m")] - background[:, names.index("d2m")]
-        channels.append(depression / _DEPRESSION - 1.0)
-    return torch.stack(channels, dim=1)

@@ -5,6 +5,8 @@ value, commonly their mean over the region, which leaves the shape of the weathe
 are. Everything is divided by a typical size, so that departures are of the order of 1.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -15,6 +17,28 @@ TYPICAL_DEPARTURES = {"t2m": 3.0, "d2m": 3.0, "u10m": 4.0, "v10m": 4.0, "sp": 20
 
 VECTORS = ("u10m", "v10m")
 """Eastward and northward component of the wind."""
+
+_DEPRESSION = 5.0  # K
+
+
+def weather_channel_count(names: Sequence[str]) -> int:
+    """Number of channels that ``weather_channels`` gives for these variables."""
+    return len(names) + int({"t2m", "d2m"} <= set(names))
+
+
+def weather_channels(values: Tensor, orography: Tensor, names: Sequence[str]) -> Tensor:
+    """Departures of all variables, and the dew point depression where it is known: (member, weather, y, x).
+
+    Args:
+        values: (member, channel, y, x) SI.
+        orography: (member, y, x) m.
+        names: of the channels.
+    """
+    channels = [departure(values[:, i], orography, name) for i, name in enumerate(names)]
+    if {"t2m", "d2m"} <= set(names):
+        depression = values[:, names.index("t2m")] - values[:, names.index("d2m")]
+        channels.append(depression / _DEPRESSION - 1.0)
+    return torch.stack(channels, dim=1)
 
 
 def at_sea_level(field: Tensor, orography: Tensor, name: str) -> Tensor:

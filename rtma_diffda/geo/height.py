@@ -16,3 +16,10 @@ def pressure_ratio(height: ArrayLike, rise: ArrayLike) -> np.ndarray:
     """Surface pressure ``rise`` metres above a place at ``height`` (m above sea level), over that at the place."""
     here = 288.15 - 0.0065 * np.asarray(height, float)
     return (1.0 - 0.0065 * np.asarray(rise, float) / here) ** 5.2559
+
+
+def at_height(values: np.ndarray, name: str, *, height: ArrayLike, rise: ArrayLike) -> np.ndarray:
+    """Values of the variable ``name`` taken ``rise`` metres up from ``height`` (m); other variables stay."""
+    if name == "sp":
+        return values * pressure_ratio(height, rise)
+    return values + LAPSE_RATES.get(name, 0.0) * np.asarray(rise)

@@ -15,7 +15,7 @@ import torch
 from rtma_diffda.errors import InputError
 from rtma_diffda.fields.layout import Layout
 from rtma_diffda.fields.state import State
-from rtma_diffda.geo.height import LAPSE_RATES, pressure_ratio
+from rtma_diffda.geo.height import LAPSE_RATES, at_height
 from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.io.derived_fields import RECIPES
 from rtma_diffda.io.gridded import find_fields
@@ -121,17 +121,11 @@ def _on_region(
     """Values (channel, y, x) of one member."""
     on_grid = regridded(fields, layout, regrid)
     if ascent is not None:
-        on_grid = {name: _to_terrain(name, values, ascent) for name, values in on_grid.items()}
+        on_grid = {n: at_height(v, n, height=ascent.height, rise=ascent.rise) for n, v in on_grid.items()}
         if {"t2m", "d2m"} <= set(on_grid):  # upward, temperature falls faster than dew point: saturation is the end
             on_grid["d2m"] = np.minimum(on_grid["d2m"], on_grid["t2m"])
         on_grid |= _moisture_of(on_grid)
     return np.stack([on_grid[name] for name in layout.names])
-
-
-def _to_terrain(name: str, values: np.ndarray, ascent: _Ascent) -> np.ndarray:
-    if name == "sp":
-        return values * pressure_ratio(ascent.height, ascent.rise)
-    return values + LAPSE_RATES.get(name, 0.0) * ascent.rise
 
 
 def _moisture_of(on_grid: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
