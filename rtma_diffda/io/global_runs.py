@@ -68,12 +68,14 @@ class GlobalRunFiles:
     layout: the boundary grid, and the variables wanted.
     latency: how long after its initial time a run arrives.
     source: name of the global model, for messages and products; the path where empty.
+    static_path: more files, with the model's terrain and land, where those of ``path`` have none.
     """
 
     path: str | Path
     layout: Layout
     latency: np.timedelta64
     source: str = ""
+    static_path: str | Path | None = None
     _inventories: dict[Path, _Inventory] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -131,7 +133,8 @@ class GlobalRunFiles:
 
     def _held(self) -> tuple[_Held, ...]:
         """All fields of the files that can be read."""
-        paths = gridded_files(self.path)
+        more = () if self.static_path is None else gridded_files(self.static_path)
+        paths = tuple(dict.fromkeys(gridded_files(self.path) + more))
         for gone in set(self._inventories) - set(paths):
             del self._inventories[gone]
         for path in paths:

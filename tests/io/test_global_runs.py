@@ -254,6 +254,18 @@ def test_static_fields_that_do_not_reach_are_left_out(tmp_path, caplog):
     assert "orog of" in caplog.text
 
 
+def test_terrain_may_lie_elsewhere(tmp_path):
+    runs, fixed = tmp_path / "runs", tmp_path / "fixed.nc"
+    runs.mkdir()
+    write(runs / "a.nc", valid=6, run=0)
+    write(fixed, valid=0, names=(), static=("orog",))
+    files = GlobalRunFiles(path=runs, layout=Layout.of(GRID, NAMES), latency=4 * HOUR, static_path=fixed)
+    found = files.bracketing(surrounding(hours(6)), available_at=hours(7)[0])
+    np.testing.assert_allclose(found.static.orography, expected("orog", 0, 0), atol=1e-3)
+    assert found.static.land_fraction is None
+    assert found.source == str(runs)
+
+
 def test_new_and_changed_files_are_noticed(tmp_path):
     files = source(tmp_path)
     first = write(tmp_path / "a.nc", valid=6, run=0)

@@ -42,8 +42,8 @@ def overwrite_rim(prediction: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
     """
     if truth.shape[1:] != prediction.shape[1:] or len(truth) not in (1, len(prediction)):
         raise InputError(
-            f"the truth at the rim has shape {tuple(truth.shape)}; expected (member, node, channel) like the prediction "
-            f"{tuple(prediction.shape)}, or one member"
+            f"the truth at the rim has shape {tuple(truth.shape)}; expected (member, node, channel) like the "
+            f"prediction, {tuple(prediction.shape)}, or one member"
         )
     if mask.shape != prediction.shape[1:2] or mask.dtype != torch.bool:
         raise InputError(f"the rim's mask has shape {tuple(mask.shape)}; expected bool ({prediction.shape[1]},)")
