@@ -1,23 +1,18 @@
 """Denoisers as checkpoints: with the network, what its methods need besides the terrain.
 
-``config.yaml`` has the encoding, the U-Net, B of what the background does not tell, truth − E[truth | background],
+``config.yaml`` has the encoding, the backbone, B of what the background does not tell, truth − E[truth | background],
 which ``kalman`` uses, and the spread calibrations by method.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
+from rtma_diffda.assimilation.backbone_config import backbone_config, backbone_from, backbone_tensors
 from rtma_diffda.assimilation.centring import Centring
 from rtma_diffda.assimilation.correlation import BackgroundError
 from rtma_diffda.assimilation.denoising_network import DenoisingNetwork
-from rtma_diffda.assimilation.encoding_config import (
-    encoding_config,
-    encoding_from,
-    errors_config,
-    errors_from,
-    unet_from,
-)
+from rtma_diffda.assimilation.encoding_config import encoding_config, encoding_from, errors_config, errors_from
 from rtma_diffda.assimilation.spread_calibration import SpreadCalibration
 from rtma_diffda.errors import InputError, UsageError
 from rtma_diffda.io.checkpoint import Checkpoint
@@ -58,13 +53,14 @@ def denoiser_checkpoint(
     config = {
         "architecture": ARCHITECTURE,
         **encoding_config(network.encoding),
-        "unet": asdict(network.unet.settings) | {"widths": list(network.unet.settings.widths)},
+        "backbone": backbone_config(network.backbone),
         "residual_errors": errors_config(trained.residual_errors),
         "residual_error_factors": {name: float(v) for name, v in trained.residual_error_factors.items()},
         "calibrations": {name: dict(found.factor) for name, found in trained.calibrations.items()},
         "centring": dict(trained.centring.weight),
     }
-    return Checkpoint(network.state_dict(), config, card=card, provenance=dict(provenance or {}))
+    statistics = backbone_tensors(network.backbone)
+    return Checkpoint(network.state_dict(), config, statistics, card, dict(provenance or {}))
 
 
 def denoiser_from_checkpoint(checkpoint: Checkpoint) -> TrainedDenoiser:
@@ -77,7 +73,8 @@ def denoiser_from_checkpoint(checkpoint: Checkpoint) -> TrainedDenoiser:
     if config.get("architecture") != ARCHITECTURE:
         raise InputError(f"checkpoint is of architecture '{config.get('architecture')}', expected '{ARCHITECTURE}'")
     try:
-        network = DenoisingNetwork(encoding_from(config), unet_from(config["unet"]))
+        backbone = backbone_from(config["backbone"], checkpoint.statistics)
+        network = DenoisingNetwork(encoding_from(config), backbone)
         residual_errors = errors_from(config["residual_errors"])
         factors = config["residual_error_factors"]
         calibrations = {name: SpreadCalibration(factor) for name, factor in config["calibrations"].items()}

@@ -1,4 +1,4 @@
-"""The denoiser of analyses: E[r | r + σ ε, background, observations], r = (x − x_b) / s, by a U-Net F.
+"""The denoiser of analyses: E[r | r + σ ε, background, observations], r = (x − x_b) / s, by a network F.
 
     D(x; σ) = b + c_skip (x − b) + c_out F(c_in (x − b), background, land, time of day, observation channels; σ)
 
@@ -20,12 +20,14 @@ from rtma_diffda.assimilation.network_inputs import InputEncoding
 from rtma_diffda.assimilation.observation_channels import CHANNELS_A_VARIABLE
 from rtma_diffda.assimilation.simulated_observing import Observing, observe
 from rtma_diffda.assimilation.training_examples import NoisyExamples, draw_turns, require_orientations
-from rtma_diffda.backbones.unet import UNet, UNetSettings
+from rtma_diffda.backbones.backbone import Backbone
+from rtma_diffda.backbones.unet import UNetSettings
 from rtma_diffda.diffusion.loss import denoising_loss
 from rtma_diffda.diffusion.noise_distributions import LogNormal, NoiseDistribution
 from rtma_diffda.diffusion.preconditioning import Coefficients, edm, per_member
 from rtma_diffda.errors import UsageError
 from rtma_diffda.fields.pairs import Pairs
+from rtma_diffda.geo.grid import ProjectedGrid
 
 _UNKNOWN_SPREAD = 0.25
 """Of s: added (in squares) to what optimal interpolation says is left, which is optimistic where data are precise."""
@@ -61,8 +63,13 @@ def denoiser_settings(
 
     Patches are of 2 × 2 points unless given: a denoiser has to see the noise of single points.
     """
-    channels = len(encoding.names) + encoding.context_count + CHANNELS_A_VARIABLE * len(encoding.names)
-    return UNetSettings(channels, len(encoding.names), widths, **{"patch": 2, "noise_level": True, **others})
+    return UNetSettings(*denoiser_channels(encoding), widths, **{"patch": 2, "noise_level": True, **others})
+
+
+def denoiser_channels(encoding: InputEncoding) -> tuple[int, int]:
+    """Channels that a denoiser on ``encoding`` takes and gives: noisy fields, context, observations; fields."""
+    variables = len(encoding.names)
+    return variables + encoding.context_count + CHANNELS_A_VARIABLE * variables, variables
 
 
 class DenoisingNetwork(nn.Module):
@@ -70,23 +77,38 @@ class DenoisingNetwork(nn.Module):
 
     Args:
         encoding: how its inputs are made; with observations.
-        settings: of its U-Net; channels as ``denoiser_settings`` gives them.
+        backbone: the design of F; channels as ``denoiser_channels`` gives them.
         training: what the loss draws.
     """
 
-    def __init__(
-        self, encoding: InputEncoding, settings: UNetSettings, training: DenoisingTraining | None = None
-    ) -> None:
+    def __init__(self, encoding: InputEncoding, backbone: Backbone, training: DenoisingTraining | None = None) -> None:
         super().__init__()
-        expected = denoiser_settings(encoding)
-        found = (settings.in_channels, settings.out_channels, settings.noise_level)
-        if not encoding.observations or found != (expected.in_channels, expected.out_channels, True):
+        expected = denoiser_channels(encoding)
+        found = (backbone.in_channels, backbone.out_channels, backbone.noise_level)
+        if not encoding.observations or found != (*expected, True):
             raise UsageError(
-                f"a denoiser on these inputs takes {expected.in_channels} channels with a noise level and gives "
-                f"{expected.out_channels}, and its encoding has observations; found {settings}"
+                f"a denoiser on these inputs takes {expected[0]} channels with a noise level and gives "
+                f"{expected[1]}, and its encoding has observations; found {backbone}"
             )
         self.encoding, self.training_settings = encoding, training or DenoisingTraining()
-        self.unet = UNet(settings)
+        self.backbone, self.network = backbone, backbone.network()
+        self._elsewhere: dict[Backbone, DenoisingNetwork] = {}
+
+    def on_grid(self, grid: ProjectedGrid) -> "DenoisingNetwork":
+        """The same denoiser for fields of another grid; itself where the grid does not matter to it.
+
+        Raises:
+            UsageError: its backbone does not fit that grid.
+        """
+        there = self.backbone.on_grid(grid)
+        if there == self.backbone:
+            return self
+        if there not in self._elsewhere:
+            moved = DenoisingNetwork(self.encoding, there, self.training_settings)
+            moved.load_state_dict(self.state_dict())
+            device = next(self.parameters()).device
+            self._elsewhere = {there: moved.to(device).train(self.training)}
+        return self._elsewhere[there]
 
     def forward(self, noisy: Tensor, sigma: Tensor, context: Tensor) -> Tensor:
         """D(noisy; sigma, context): (member, channel, y, x), float32.
@@ -133,7 +155,7 @@ class DenoisingNetwork(nn.Module):
         return loss.mean(), {f"loss_{name}": part for name, part in figures}
 
     def _answer(self, departure: Tensor, sigma: Tensor, context: Tensor, coefficients: Coefficients) -> Tensor:
-        return self.unet(torch.cat([coefficients.into * departure, context], dim=1), sigma)
+        return self.network(torch.cat([coefficients.into * departure, context], dim=1), sigma)
 
     def _base(self, context: Tensor) -> Tensor:
         return self._block(context, _INCREMENT_BLOCK)

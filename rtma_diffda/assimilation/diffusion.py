@@ -73,7 +73,8 @@ class DiffusionAssimilation:
         """
         problem = in_fixed_order(problem)
         background = problem.background.values
-        values, calls = self._drawn(problem, generator)
+        here = replace(self, network=self.network.on_grid(problem.background.layout.grid))
+        values, calls = here._drawn(problem, generator)
         if self.centre is not None:
             values = self._centred(values, problem, generator)
         names = problem.background.layout.names

@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from rtma_diffda.backbones.noise_level import NoiseLevelEmbedding, zeroed
 from rtma_diffda.errors import UsageError
+from rtma_diffda.geo.grid import ProjectedGrid
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,15 @@ class UNetSettings:
     def stride(self) -> int:
         """Points a side of what one vector at the coarsest resolution stands for."""
         return self.patch * 2 ** (len(self.widths) - 1)
+
+    def network(self) -> "UNet":
+        """The network before training (``Backbone``)."""
+        return UNet(self)
+
+    def on_grid(self, grid: ProjectedGrid) -> "UNetSettings":
+        """Itself: convolutions look at no grid (``Backbone``)."""
+        del grid
+        return self
 
 
 class UNet(nn.Module):

@@ -74,7 +74,7 @@ def for_background(
         background_errors=interpolation.background_errors,
         observation_error_factors=interpolation.observation_error_factors,
     )
-    moved = DenoisingNetwork(encoding, network.unet.settings)
+    moved = DenoisingNetwork(encoding, network.backbone)
     moved.load_state_dict(network.state_dict())
     return moved.eval()
 

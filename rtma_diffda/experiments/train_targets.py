@@ -4,42 +4,112 @@ Fitted on validation runs, whose terrain and stations the training has not seen:
 calibration of errors and spreads, and how far the covariance of a denoiser's residuals is trusted.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
 
 from rtma_diffda.assimilation.correlation import BackgroundError
 from rtma_diffda.assimilation.denoiser_checkpoint import denoiser_checkpoint
-from rtma_diffda.assimilation.denoising_network import DenoisingNetwork, DenoisingTraining, denoiser_settings
+from rtma_diffda.assimilation.denoising_network import (
+    DenoisingNetwork,
+    DenoisingTraining,
+    denoiser_channels,
+    denoiser_settings,
+)
 from rtma_diffda.assimilation.network_inputs import InputEncoding
 from rtma_diffda.assimilation.regression_checkpoint import regression_checkpoint
 from rtma_diffda.assimilation.regression_network import RegressionNetwork, RegressionTraining, unet_settings
 from rtma_diffda.assimilation.truth_cases import TruthCase
 from rtma_diffda.assimilation.truth_tuning import truth_starts, tune_on_truth
 from rtma_diffda.assimilation.unet_regression import UNetRegression, calibrated, load_unet_regression
+from rtma_diffda.backbones.backbone import Backbone
+from rtma_diffda.backbones.limited_area.backbone import LimitedAreaBackbone
+from rtma_diffda.backbones.limited_area.mesh_design import MeshDesign
+from rtma_diffda.backbones.limited_area.settings import LimitedAreaSettings
 from rtma_diffda.errors import UsageError
 from rtma_diffda.experiments.denoiser_fitting import fitted_denoiser
 from rtma_diffda.fields.pairs import Pairs
+from rtma_diffda.geo.grid import ProjectedGrid
 from rtma_diffda.io.checkpoint import Checkpoint
 from rtma_diffda.resources import resource_directory
 
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """Size of the U-Net, and how it sees a batch. None: what suits the target."""
+    """Size of the network, and how it sees a batch. None: what suits the target.
 
+    Attributes:
+        backbone: of a denoiser: a key of ``BACKBONES``; regression is by a U-Net.
+        widths, blocks, patch: of convolutions.
+        hidden, layers: width and number of layers of message passing.
+        spacing: of the finest mesh, in grid nodes of the graph.
+        orientations: in how many ways a batch is seen.
+        penalty: what regression makes of an error.
+    """
+
+    backbone: str = "hybrid"
     widths: tuple[int, ...] | None = None
     blocks: int = 1
     patch: int | None = None
+    hidden: int | None = None
+    layers: int = 4
+    spacing: float = 2.0
     orientations: int = 4
     penalty: str = "squared"
 
+    def __post_init__(self) -> None:
+        if self.backbone not in BACKBONES:
+            raise UsageError(f"network.backbone is '{self.backbone}'; it may be {', '.join(BACKBONES)}")
+
     def sizes(self) -> dict[str, Any]:
-        """What is not left to the target."""
+        """Sizes of a U-Net that are not left to the target."""
         given = {"widths": self.widths, "patch": self.patch}
         return {"blocks": self.blocks, **{name: value for name, value in given.items() if value is not None}}
+
+
+def _unet(settings: NetworkSettings, encoding: InputEncoding, grid: ProjectedGrid) -> Backbone:
+    del grid
+    return denoiser_settings(encoding, **settings.sizes())
+
+
+def _graph(settings: NetworkSettings, encoding: InputEncoding, grid: ProjectedGrid) -> Backbone:
+    return _limited_area(settings, encoding, grid, convolutions=(), hidden=settings.hidden or 64)
+
+
+def _hybrid(settings: NetworkSettings, encoding: InputEncoding, grid: ProjectedGrid) -> Backbone:
+    widths = settings.widths or (64, 128)
+    return _limited_area(settings, encoding, grid, convolutions=widths, hidden=settings.hidden or widths[-1])
+
+
+def _meshless(settings: NetworkSettings, encoding: InputEncoding, grid: ProjectedGrid) -> Backbone:
+    hybrid = _hybrid(settings, encoding, grid)
+    return replace(hybrid, settings=replace(hybrid.settings, meshed=False))
+
+
+def _limited_area(
+    settings: NetworkSettings, encoding: InputEncoding, grid: ProjectedGrid, **sizes: Any
+) -> LimitedAreaBackbone:
+    network = LimitedAreaSettings(
+        *denoiser_channels(encoding),
+        mesh="flat",
+        processor_layers=settings.layers,
+        noise_level=True,
+        patch=settings.patch or 2,
+        **sizes,
+    )
+    design = MeshDesign("multiscale", spacing=settings.spacing, refinement=2, levels=3)
+    return LimitedAreaBackbone(network, design, grid)
+
+
+BACKBONES: Mapping[str, Callable[[NetworkSettings, InputEncoding, ProjectedGrid], Backbone]] = {
+    "hybrid": _hybrid,
+    "graph": _graph,
+    "unet": _unet,
+    "meshless": _meshless,
+}
+"""Networks of a denoiser: convolutions over a mesh, mesh alone, U-Net, and the hybrid without its mesh."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +197,8 @@ class DenoiserTarget:
             raise UsageError(f"a denoiser is trained with squared errors; network.penalty is '{settings.penalty}'")
         encoding = material.encoding(observations=True)
         training = DenoisingTraining(orientations=settings.orientations)
-        return DenoisingNetwork(encoding, denoiser_settings(encoding, **settings.sizes()), training)
+        backbone = BACKBONES[settings.backbone](settings, encoding, material.pairs.layout.grid)
+        return DenoisingNetwork(encoding, backbone, training)
 
     def checkpoint(
         self, network: DenoisingNetwork, material: Material, *, card: str, provenance: Mapping[str, Any]

@@ -19,7 +19,7 @@ def denoiser(*, awake: bool = False, **training: object) -> DenoisingNetwork:
     settings = DenoisingTraining(**{"observing": FEW, **training})
     network = DenoisingNetwork(ENCODING, denoiser_settings(ENCODING, (8, 16)), settings)
     if awake:
-        torch.nn.init.normal_(network.unet.head.weight, std=0.05, generator=seeded(5))
+        torch.nn.init.normal_(network.network.head.weight, std=0.05, generator=seeded(5))
         for name, weight in network.named_parameters():
             if "film" in name:
                 torch.nn.init.normal_(weight, std=0.1, generator=seeded(6))

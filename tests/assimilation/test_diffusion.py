@@ -91,7 +91,7 @@ def problem_of(*, count: int = 40, members: int = 1, at_grid_points: bool = Fals
 def denoiser() -> DenoisingNetwork:
     torch.manual_seed(0)
     network = DenoisingNetwork(ENCODING, denoiser_settings(ENCODING, (8, 16)))
-    torch.nn.init.normal_(network.unet.head.weight, std=0.02, generator=seeded(5))
+    torch.nn.init.normal_(network.network.head.weight, std=0.02, generator=seeded(5))
     return network.eval()
 
 
@@ -114,6 +114,9 @@ class ExactDenoiser:
             places = with_background(places, background[0])
             found.append(torch.linalg.eigh(covariance(ERRORS[name], places, places) / SCALES[name] ** 2))
         return found
+
+    def on_grid(self, grid):
+        return self
 
     def __call__(self, noisy, sigma, context):
         denoised = torch.empty_like(noisy)
@@ -204,7 +207,7 @@ def test_one_member_states_no_spread():
 
 def test_a_denoiser_that_breaks_is_named_with_its_noise_level():
     network = denoiser()
-    torch.nn.init.constant_(network.unet.head.bias, float("nan"))
+    torch.nn.init.constant_(network.network.head.bias, float("nan"))
     with pytest.raises(InputError, match="noise level 20 is not finite"):
         replace(method_of(), network=network).analyse(problem_of(), generator=seeded())
 
