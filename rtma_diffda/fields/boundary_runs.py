@@ -108,13 +108,20 @@ def _first_reaching(usable: Sequence[tuple[np.datetime64, GlobalRun]], need: Bou
     for start, run in usable:
         try:
             states, static = run.load(need(run.valid_times))
-            return Boundary(states, start, source, static)
         except InputError as error:
             reasons.append(f"run of {format_time(start)}: {error}")
-            logger.warning("%s, %s; an older run is tried", source, reasons[-1])
-    told = "; ".join(reasons[:_TOLD_RUNS])
+            continue
+        if reasons:
+            logger.warning(
+                "%s: the run of %s is used instead of newer ones; %s", source, format_time(start), _told(reasons)
+            )
+        return Boundary(states, start, source, static)
+    raise InputError(f"none of the {len(usable)} usable runs of {source} has what is needed: {_told(reasons)}")
+
+
+def _told(reasons: Sequence[str]) -> str:
     older = f"; and {len(reasons) - _TOLD_RUNS} older ones" if len(reasons) > _TOLD_RUNS else ""
-    raise InputError(f"none of the {len(usable)} usable runs of {source} has what is needed: {told}{older}")
+    return "; ".join(reasons[:_TOLD_RUNS]) + older
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,10 @@ def test_a_boundary_that_does_not_reach_is_told():
         SIX_HOURLY.times(hours(13)[0], available)
     with pytest.raises(InputError, match="no state in the 6 h up to 2025-12-31T23:00Z"):
         SIX_HOURLY.times(hours(-1)[0], available)
+    alone = BoundaryWindow(interval=6 * HOUR, step=HOUR, past=0, future=0)
+    assert (alone.times(hours(23.75)[0], hours(18)) == hours(18)).all()
+    with pytest.raises(InputError, match="no state in the 6 h up to 2026-01-02T00:00Z"):
+        alone.times(hours(24)[0], hours(18))
     with pytest.raises(InputError, match="no states at all"):
         SIX_HOURLY.times(hours(0)[0], hours())
     with pytest.raises(InputError, match="must increase"):
