@@ -52,9 +52,9 @@ class MeshDesign:
                 f"a mesh needs neighbours of 4 or 8 and mesh_to_grid_neighbours ≥ 1; found {self.neighbours} and "
                 f"{self.mesh_to_grid_neighbours}"
             )
-        allowed = (None, 1) if self.kind == "flat" else (None, *range(2, 33))
-        if self.levels not in allowed:
-            count = "1 level" if self.kind == "flat" else "2 levels or more"
+        flat = self.kind == "flat"
+        if self.levels is not None and (self.levels != 1 if flat else self.levels < 2):
+            count = "1 level" if flat else "2 levels or more"
             raise UsageError(f"a {self.kind} mesh has {count}; found levels = {self.levels}")
 
     @classmethod
@@ -62,12 +62,15 @@ class MeshDesign:
         """The design of which ``settings`` were taken; what is not named has its default.
 
         Raises:
-            UsageError: an unknown name, or a value outside its range.
+            UsageError: an unknown name, or a value of another kind or outside its range.
         """
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(settings) - known):
             raise UsageError(f"unknown settings {unknown} of a mesh; expected some of {sorted(known)}")
-        return cls(**settings)
+        try:
+            return cls(**settings)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"settings of a mesh must be numbers, but for its kind; found {dict(settings)}") from error
 
     def settings(self) -> dict[str, Any]:
         """Plain values, for the configuration of a checkpoint."""

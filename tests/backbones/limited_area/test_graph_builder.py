@@ -140,6 +140,16 @@ def test_boundary_points_sparser_than_the_mesh_reach_it_and_leave_mesh_nodes_unr
     assert (np.stack([boundary.x, boundary.y], 1) <= high + cell).all()
 
 
+def test_a_boundary_point_on_the_outer_edge_of_the_mesh_reaches_the_last_row():
+    grid = ProjectedGrid(PROJECTION, 12, 9, 1e3, 1e3, 500.0, -4000.0)  # cells of 3 km from (0, −4.5 km)
+    boundary = BoundaryPoints(np.array([7]), np.array([6000.0]), np.array([7500.0]))
+    graph = build_graph(grid, MeshDesign(kind="flat", grid_to_mesh_radius=0.01), boundary)
+    assert graph.level_sizes == (4 * 4,)
+    edge = graph.grid_to_mesh.senders.tolist().index(108)
+    assert graph.grid_to_mesh.receivers[edge] == 3 * 4 + 2
+    np.testing.assert_allclose(graph.grid_to_mesh.features[edge], [0.5, -np.sqrt(1 / 8), np.sqrt(1 / 8)], atol=1e-6)
+
+
 @pytest.mark.parametrize(("nx", "ny", "refinement"), [(16, 24, 2), (23, 40, 3), (50, 37, 2)])
 def test_levels_of_a_hierarchy_are_joined_to_their_nearest_parents(nx, ny, refinement):
     grid = region(nx, ny)

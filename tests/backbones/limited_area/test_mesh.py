@@ -102,6 +102,9 @@ def test_a_design_comes_back_from_its_settings():
     assert all(type(value) in (str, int, float) for value in design.settings().values())
     with pytest.raises(UsageError, match=r"unknown settings \['spacings'\]"):
         MeshDesign.from_settings({"spacings": 3})
+    for wrong in ({"spacing": "wide"}, {"refinement": "three"}, {"levels": "all"}):
+        with pytest.raises(UsageError, match="must be numbers"):
+            MeshDesign.from_settings(wrong)
 
 
 @pytest.mark.parametrize(
