@@ -19,6 +19,7 @@ from rtma_diffda.backbones.limited_area.clamping import Clamping
 from rtma_diffda.backbones.limited_area.evaluation import Evaluation
 from rtma_diffda.backbones.limited_area.graph import LimitedAreaGraph
 from rtma_diffda.backbones.limited_area.graph_network import GraphNetwork
+from rtma_diffda.backbones.limited_area.overwrite import overwrite_rim
 from rtma_diffda.backbones.limited_area.settings import LimitedAreaSettings
 from rtma_diffda.errors import InputError, UsageError
 
@@ -189,36 +190,22 @@ def own_name(name: str) -> str:
     return name
 
 
-def roll_out(predictor: NeuralLamPredictor, initial: Tensor, forcing: Tensor, border: "BorderStates") -> Tensor:
-    """States (batch, step, node, state) of an autoregressive forecast, the border overwritten after every step.
+def roll_out(
+    predictor: NeuralLamPredictor, initial: Tensor, forcing: Tensor, *, truth: Tensor, rim_mask: Tensor
+) -> Tensor:
+    """States (batch, step, node, state) of an autoregressive forecast, the rim overwritten after every step.
 
     Args:
         predictor: of one step.
         initial: (batch, 2, node, state) x_{t−1} and x_t.
         forcing: (batch, step, node, forcing).
-        border: what is known there.
+        truth: (batch, step, node, state); what it has off the rim does not matter.
+        rim_mask: (node,) bool, as from ``overwrite.rim_mask``.
     """
     previous, state = initial.unbind(dim=1)
     states = []
     for step in range(forcing.shape[1]):
         predicted, _ = predictor(state, previous, forcing[:, step])
-        previous, state = state, border.overwritten(predicted, step)
+        previous, state = state, overwrite_rim(predicted, truth[:, step], rim_mask)
         states.append(state)
     return torch.stack(states, dim=1)
-
-
-@dataclass(frozen=True)
-class BorderStates:
-    """Known states in a border that a forecast is overwritten with: x ← mask · known + (1 − mask) · x.
-
-    Attributes:
-        rim_mask: (node,) bool.
-        states: (batch, step, node, state).
-    """
-
-    rim_mask: Tensor
-    states: Tensor
-
-    def overwritten(self, predicted: Tensor, step: int) -> Tensor:
-        """States (batch, node, state) after ``step`` with the known ones in the border."""
-        return torch.where(self.rim_mask[:, None], self.states[:, step], predicted)
