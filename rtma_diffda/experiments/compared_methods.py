@@ -29,7 +29,7 @@ from rtma_diffda.assimilation.truth_tuning import (
     tune_structures_on_truth,
 )
 from rtma_diffda.assimilation.unet_regression import UNetRegression, load_unet_regression
-from rtma_diffda.experiments.diffusion_methods import ENTRIES, diffusion_method
+from rtma_diffda.experiments.diffusion_methods import DENOISERS, diffusion_method
 from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.interfaces import AnalysisMethod
 from rtma_diffda.io.checkpoint import read_checkpoint
@@ -84,14 +84,19 @@ class Workshop:
         """The learned correction that looks at no observation."""
         return self.network("background_correction")
 
-    @cached_property
-    def denoiser(self) -> TrainedDenoiser:
-        """The denoiser of the diffusion methods.
+    def denoiser(self, name: str) -> TrainedDenoiser:
+        """The denoiser of a checkpoint; one that several methods share is read once.
 
         Raises:
             InputError: the checkpoint is absent or damaged.
         """
-        return denoiser_from_checkpoint(read_checkpoint(self.checkpoint("denoiser")))
+        if name not in self._denoisers:
+            self._denoisers[name] = denoiser_from_checkpoint(read_checkpoint(self.checkpoint(name)))
+        return self._denoisers[name]
+
+    @cached_property
+    def _denoisers(self) -> dict[str, TrainedDenoiser]:
+        return {}
 
     def checkpoint(self, name: str) -> Path:
         """Directory of the checkpoint that a learned method brings."""
@@ -168,9 +173,10 @@ def _unet_regression(name: str, workshop: Workshop) -> ComparedMethod:
 
 def _diffusion(name: str, workshop: Workshop) -> ComparedMethod:
     centre = workshop.network("unet_regression") if name == "diffusion_centred" else None
-    method = diffusion_method(name, workshop.denoiser, workshop.static, centre=centre)
+    trained = workshop.denoiser(DENOISERS[name])
+    method = diffusion_method(name, trained, workshop.static, centre=centre)
     spreads = ", ".join(f"{variable} {factor:.2f}" for variable, factor in method.calibration.factor.items())
-    where = workshop.checkpoint("denoiser")
+    where = workshop.checkpoint(DENOISERS[name])
     return ComparedMethod(name, method, f"checkpoint {where.name}; spread times {spreads or '1'}")
 
 
@@ -182,7 +188,7 @@ COMPARED: Mapping[str, Callable[[str, Workshop], ComparedMethod]] = {
     "background_correction": _background_correction,
     "corrected_optimal_interpolation": _corrected_optimal_interpolation,
     "unet_regression": _unet_regression,
-    **dict.fromkeys(ENTRIES, _diffusion),
+    **dict.fromkeys(DENOISERS, _diffusion),
 }
 """Every method that a comparison can name."""
 

@@ -3,7 +3,9 @@
 ``diffusion`` is the default of regional analyses: the prior given the background, and ``kalman``; stations, variables
 and errors are free. ``diffusion_channels`` shows the observations to the network. ``diffusion_centred`` moves the
 ensemble of ``diffusion`` towards the regression network's analysis. ``diffda`` is the published recipe: replacement
-with resampling along DiffDA's own noise levels, here with every tenth of them.
+with resampling along DiffDA's own noise levels, here with every tenth of them. The same denoiser's job done by other
+networks, and otherwise as ``diffusion``: ``diffusion_unet``, ``diffusion_graph`` (a mesh alone) and
+``diffusion_meshless`` (the default's convolutions without its mesh).
 """
 
 from collections.abc import Callable, Mapping
@@ -32,13 +34,27 @@ DEFAULT_SAMPLER = Sampler(karras_path(14, highest=80.0, lowest=0.03), Ancestral(
 DIFFDA_SAMPLER = Sampler(diffda_path(30, jump_length=10, resamplings=10), Ancestral(eta=0.0))
 """DiffDA's path with a tenth of its levels, 210 calls: the whole, 2,910 calls, takes two minutes an analysis."""
 
-ENTRIES: Mapping[str, Callable[[TrainedDenoiser], ObservationEntry]] = {
-    "diffusion": lambda trained: ThroughKalman(trained.residual_errors, trained.residual_error_factors),
+DENOISERS: Mapping[str, str] = {
+    "diffusion": "denoiser",
+    "diffusion_channels": "denoiser",
+    "diffusion_centred": "denoiser",
+    "diffda": "denoiser",
+    "diffusion_unet": "denoiser_unet",
+    "diffusion_graph": "denoiser_graph",
+    "diffusion_meshless": "denoiser_meshless",
+}
+"""The checkpoint of each method."""
+
+
+def _kalman(trained: TrainedDenoiser) -> ObservationEntry:
+    return ThroughKalman(trained.residual_errors, trained.residual_error_factors)
+
+
+_OTHER_ENTRIES: Mapping[str, Callable[[TrainedDenoiser], ObservationEntry]] = {
     "diffusion_channels": lambda trained: ThroughChannels(),
-    "diffusion_centred": lambda trained: ThroughKalman(trained.residual_errors, trained.residual_error_factors),
     "diffda": lambda trained: ThroughReplacement(),
 }
-"""How observations enter, by the name of the method."""
+"""How observations enter where it is not through ``kalman``."""
 
 
 def diffusion_method(
@@ -47,7 +63,7 @@ def diffusion_method(
     """The method called ``name``, with the calibration that the checkpoint has for it.
 
     Args:
-        name: a key of ``ENTRIES``.
+        name: a key of ``DENOISERS``.
         trained: the denoiser.
         static: terrain and land.
         centre: for ``diffusion_centred``.
@@ -55,14 +71,19 @@ def diffusion_method(
     return DiffusionAssimilation(
         static,
         trained.network,
-        ENTRIES[name](trained),
+        _OTHER_ENTRIES.get(name, _kalman)(trained),
         DIFFDA_SAMPLER if name == "diffda" else DEFAULT_SAMPLER,
         members=MEMBERS,
-        calibration=trained.calibrations.get(name, SpreadCalibration()),
+        calibration=trained.calibrations.get(_calibrated_as(name), SpreadCalibration()),
         centre=centre,
         centring=trained.centring,
         bfloat16=None,
     )
+
+
+def _calibrated_as(name: str) -> str:
+    """The method under whose name a checkpoint has the calibration: other networks are calibrated as the default is."""
+    return name if DENOISERS[name] == DENOISERS["diffusion"] else "diffusion"
 
 
 @lru_cache(maxsize=1)
