@@ -82,6 +82,12 @@ def _reproduce(settings: Settings) -> None:
         _tell(run_exercise(ExerciseSettings.from_mapping(settings)))
 
 
+def _forecast(settings: Settings) -> None:
+    from rtma_diffda.experiments.forecast import ForecastSettings, run_forecast
+
+    _tell(run_forecast(ForecastSettings.from_mapping(settings)))
+
+
 def _regions(settings: Settings) -> None:
     from rtma_diffda.experiments.regions import describe_regions
 
@@ -99,6 +105,11 @@ VERBS = {
     for verb in (
         Verb("demo", "simulated METAR reports to verified analyses of a small region, every 15 minutes", _demo),
         Verb("analyse", "one analysis of a region from a background and station reports", _analyse),
+        Verb(
+            "forecast",
+            "a limited area some hours ahead, forced at its rim by a global run; or its verification",
+            _forecast,
+        ),
         Verb("ingest", "read station reports into a table and account for every one", _ingest, "observations"),
         Verb("simulate", "simulated weather with known truth: runs, backgrounds, stations, METAR text", _simulate),
         Verb("train", "train a network on simulated runs; resumes where it stopped", _train),

@@ -5,7 +5,7 @@ interpolation among the inputs, and the calibration of the errors. The test spli
 on with a training that was interrupted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,9 +20,11 @@ from rtma_diffda.experiments.model_card import model_card
 from rtma_diffda.experiments.osse_cases import ObservingSettings, osse_cases
 from rtma_diffda.experiments.reporting import RunSummary
 from rtma_diffda.experiments.settings import require_between, settings_from
+from rtma_diffda.experiments.train_forecast import FORECAST, ForecastMaterial, ForecastNetworkSettings, forecast_card
+from rtma_diffda.experiments.train_forecast import spread_out as spread_out_sequences
 from rtma_diffda.experiments.train_targets import TARGETS, Material, NetworkSettings, spread_out
-from rtma_diffda.fields.pairs import Pairs
-from rtma_diffda.io.checkpoint import read_checkpoint, write_checkpoint
+from rtma_diffda.io.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from rtma_diffda.training.batches import Batches
 from rtma_diffda.training.loop import train
 from rtma_diffda.training.pairs import load_pairs
 from rtma_diffda.training.result import TrainingResult
@@ -65,6 +67,7 @@ class TrainSettings:
     runs: int | None = None
     initial: str | None = None
     network: NetworkSettings = field(default_factory=NetworkSettings)
+    forecast: ForecastNetworkSettings = field(default_factory=ForecastNetworkSettings)
     training: RecipeSettings = field(default_factory=RecipeSettings)
     half_precision: bool = True
     output: str = "outputs/checkpoints"
@@ -72,8 +75,8 @@ class TrainSettings:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        if self.target not in TARGETS:
-            raise UsageError(f"target is '{self.target}'; it may be {', '.join(TARGETS)}")
+        if self.target not in (*TARGETS, FORECAST):
+            raise UsageError(f"target is '{self.target}'; it may be {', '.join((*TARGETS, FORECAST))}")
         require_between("data_seed", self.data_seed, 0, 2**31 - 1)
         require_between("seed", self.seed, 0, 2**31 - 1)
         require_between("training.threads", self.training.threads, 1, 1024)
@@ -112,29 +115,79 @@ def run_training(settings: TrainSettings) -> RunSummary:
         TrainingInterrupted: asked to end early; the state is saved, and the same call goes on.
     """
     torch.set_num_threads(settings.training.threads)
-    material, target = _material(settings), TARGETS[settings.target]
+    plan = _forecast_plan(settings) if settings.target == FORECAST else _analysis_plan(settings)
     torch.manual_seed(settings.seed)
-    network = target.network(settings.network, material)
+    network = plan.network()
     earlier: dict[str, Any] = {}
     if settings.initial is not None:
         start = read_checkpoint(Path(settings.initial))
         start.fill(network)
         earlier = {"initial": dict(start.provenance)}
-    validation = load_pairs(settings.data.path(settings.data_seed), "validation")
     result = train(
         network,
-        material.pairs,
-        validation=spread_out(validation, settings.training.validation_members),
+        plan.data,
+        validation=plan.validation,
         settings=settings.training_settings(),
         directory=settings.directory.with_name(f"{settings.target}_training"),
     )
-    provenance = {**_provenance(settings, material.pairs, result), **earlier}
-    card = model_card(settings.target, provenance)
-    checkpoint = target.checkpoint(network, material, card=card, provenance=provenance)
+    provenance = {**_provenance(settings, plan, result), **earlier}
+    checkpoint = plan.checkpoint(network, provenance)
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     path = write_checkpoint(settings.directory, checkpoint, created=created, half_precision=settings.half_precision)
     degraded = (result.summary(),) if result.overfitted else ()
     return RunSummary(f"{result.summary()}\n\ncheckpoint: {path}", {"checkpoint": path}, degraded)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is trained on what, and how its checkpoint is made.
+
+    Attributes:
+        network: makes it, from torch's global generator.
+        data, validation: what it learns from and is judged on.
+        runs: that the data come from.
+        checkpoint: from the trained network and its provenance.
+    """
+
+    network: Callable[[], torch.nn.Module]
+    data: Batches
+    validation: Batches
+    runs: int
+    checkpoint: Callable[[torch.nn.Module, Mapping[str, Any]], Checkpoint]
+
+
+def _analysis_plan(settings: TrainSettings) -> _Plan:
+    material, target = _material(settings), TARGETS[settings.target]
+    validation = load_pairs(settings.data.path(settings.data_seed), "validation")
+
+    def checkpoint(network: torch.nn.Module, provenance: Mapping[str, Any]) -> Checkpoint:
+        card = model_card(settings.target, provenance)
+        return target.checkpoint(network, material, card=card, provenance=provenance)
+
+    return _Plan(
+        lambda: target.network(settings.network, material),
+        material.pairs,
+        spread_out(validation, settings.training.validation_members),
+        len(set(material.pairs.run.tolist())),
+        checkpoint,
+    )
+
+
+def _forecast_plan(settings: TrainSettings) -> _Plan:
+    found = ForecastMaterial.of(
+        settings.forecast,
+        settings.data,
+        data_seed=settings.data_seed,
+        runs=settings.runs,
+        initial=settings.initial,
+    )
+
+    def checkpoint(network: torch.nn.Module, provenance: Mapping[str, Any]) -> Checkpoint:
+        known = {**provenance, "rollout": settings.forecast.rollout}
+        return found.checkpoint(network, card=forecast_card(known), provenance=known)
+
+    validation = spread_out_sequences(found.validation, settings.training.validation_members)
+    return _Plan(found.network, found.sequences, validation, found.sequences.runs, checkpoint)
 
 
 def _leaves(settings: Any, prefix: str = "") -> dict[str, Any]:
@@ -173,11 +226,11 @@ def _validation_cases(settings: TrainSettings, *, share: float) -> list[TruthCas
     return [case.known for case in cases]
 
 
-def _provenance(settings: TrainSettings, pairs: Pairs, result: TrainingResult) -> dict[str, Any]:
+def _provenance(settings: TrainSettings, plan: _Plan, result: TrainingResult) -> dict[str, Any]:
     return {
         "data_set": settings.data.description(settings.data_seed),
-        "splits": {"train": len(set(pairs.run.tolist())), "validation": settings.data.runs.validation},
-        "members": len(pairs),
+        "splits": {"train": plan.runs, "validation": settings.data.runs.validation},
+        "members": len(plan.data),
         "command": settings.command,
         "machine": {"device": settings.training.device, "workers": settings.training.workers},
         **result.provenance(),

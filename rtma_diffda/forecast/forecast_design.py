@@ -84,12 +84,12 @@ class ForecastDesign:
         overlap: whether global points inside the region are nodes too.
     """
 
-    mesh: MeshDesign = field(default_factory=lambda: MeshDesign(spacing=2.0, refinement=2, levels=3))
+    mesh: MeshDesign = field(default_factory=lambda: MeshDesign(kind="flat", spacing=1.0))
     parallel: bool = False
-    hidden: int = 48
+    hidden: int = 64
     layers: int = 2
-    convolutions: tuple[int, ...] = (48, 96)
-    patch: int = 2
+    convolutions: tuple[int, ...] = (64, 128)
+    patch: int = 4
     meshed: bool = True
     width: float = 90e3
     overlap: bool = True

@@ -5,7 +5,8 @@ change since t − Δ in units of one-step differences, terrain and land, the ti
 at t and t + Δ, and, if so encoded, the change of the boundary from t to t + Δ, bilinear from its nodes.
 
 At every boundary node: the window of global states around t + Δ (``BoundaryWindow``), less the *region's* reference and
-over the same sizes, so that both sides speak of the same departures; then the global model's terrain and land, and 1.
+over the same sizes, so that both sides speak of the same departures; its change from t to t + Δ in units of one-step
+differences; then the global model's terrain and land, and 1.
 A member that does without a boundary has zeros for all of it.
 """
 
@@ -65,7 +66,7 @@ class ForecastEncoding:
     @property
     def node_channels(self) -> int:
         """Features of every boundary node."""
-        return self.window.channels(len(self.names), _STATIC_OF_NODE)
+        return self.window.channels(len(self.names), len(self.names) + _STATIC_OF_NODE)
 
     def difference(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of one-step differences, (channel, 1, 1)."""
@@ -110,7 +111,7 @@ class ForecastEncoding:
             _sun_channels(pair.time, self.time_step, grid).to(current),
         ]
         if self.interpolated:
-            parts.append(self._change(pair, forcing.boundary, weights))
+            parts.append(self._interpolated(pair, forcing.boundary, weights))
         size = current.shape[-2:]
         return torch.cat([part.float().expand(len(current), -1, *size) for part in parts], dim=1)
 
@@ -133,23 +134,30 @@ class ForecastEncoding:
         window = _windows(self.window, pair.time + self.time_step, series.departures(reference, self.names), series)
         height, land = series.orography / TYPICAL_HEIGHT, series.land_fraction
         static = torch.stack([height, land, torch.ones_like(land)], dim=-1)
-        features = torch.cat([window, static.to(window)], dim=-1).float()
+        change = self._change(pair, series).transpose(1, 2)
+        features = torch.cat([window, change.to(window), static.to(window)], dim=-1).float()
         return torch.where(series.known[:, None, None], features, torch.zeros_like(features))
 
-    def _change(self, pair: "StatePair", series: BoundarySeries | None, weights: "RegionWeights | None") -> Tensor:
-        """The boundary's change from t to t + Δ over one-step differences, on the region: (member, channel, y, x)."""
+    def _interpolated(
+        self, pair: "StatePair", series: BoundarySeries | None, weights: "RegionWeights | None"
+    ) -> Tensor:
+        """The boundary's change on the region: (member, channel, y, x); 0 for members without boundary."""
         if series is None:
             return torch.zeros_like(pair.current)
         if weights is None:
             raise UsageError("the encoding interpolates the boundary, and no weights to the region are there")
+        change = weights(self._change(pair, series)).to(pair.current)
+        return torch.where(series.known[:, None, None, None], change, torch.zeros_like(change))
+
+    def _change(self, pair: "StatePair", series: BoundarySeries) -> Tensor:
+        """The boundary's change from t to t + Δ over one-step differences: (member, channel, point)."""
         one = replace(self.window, past=0, future=0, encoding=0, interpolate=True)
         level = series.at_sea_level(self.names)
         now, later = (
             _windows(one, time, level, series).transpose(1, 2) for time in (pair.time, pair.time + self.time_step)
         )
-        mean, std = self.difference(pair.current)
-        change = (weights(later - now).to(pair.current) - mean) / std
-        return torch.where(series.known[:, None, None, None], change, torch.zeros_like(change))
+        mean, std = (statistic[..., 0] for statistic in self.difference(later))
+        return (later - now - mean) / std
 
 
 @dataclass(frozen=True)

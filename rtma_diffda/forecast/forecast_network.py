@@ -4,7 +4,7 @@
 
 after which the dew point is at most the temperature. The loss is the squared error in units of σ, weighted by variable,
 averaged over points, members and the steps of the roll-out; each further step starts from the network's own states.
-Now and then a member is without its boundary, so that the network knows what to do then.
+Now and then a member of a training batch is without its boundary, so that the network knows what to do then.
 References: Oskarsson et al. (2023), arXiv 2309.17370; Adamov et al. (2025), arXiv 2504.09340.
 """
 
@@ -103,7 +103,8 @@ class ForecastNetwork(nn.Module):
             The loss, and for the log the root mean square error in units of σ by variable (``rmse_t2m`` …), at the last
             of the steps.
         """
-        known = torch.rand(len(batch), generator=generator) >= self.training_settings.without_boundary
+        share = self.training_settings.without_boundary if self.training else 0.0
+        known = torch.rand(len(batch), generator=generator) >= share
         forcing = Forcing.of_sequences(batch, known)
         pair = StatePair(batch.states[:, 0], batch.states[:, 1], batch.valid_times[:, 1])
         targets = batch.states[:, HISTORY:]

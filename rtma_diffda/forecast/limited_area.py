@@ -11,14 +11,14 @@ import numpy as np
 import torch
 
 from rtma_diffda.errors import InputError
-from rtma_diffda.fields.boundary import Boundary, BoundaryNeed
+from rtma_diffda.fields.boundary import Boundary, BoundaryNeed, surrounding
 from rtma_diffda.fields.landscape import Landscape
 from rtma_diffda.fields.layout import Layout
 from rtma_diffda.fields.state import State
 from rtma_diffda.forecast.boundary_state import NO_BOUNDARY
 from rtma_diffda.forecast.forcing import BoundarySeries, Forcing
 from rtma_diffda.forecast.forecast_design import ForecastPlace
-from rtma_diffda.forecast.forecast_inputs import StatePair
+from rtma_diffda.forecast.forecast_inputs import ForecastEncoding, StatePair
 from rtma_diffda.forecast.forecast_network import HISTORY, ForecastNetwork
 from rtma_diffda.forecast.steps import forecast_states, required_history
 from rtma_diffda.geo.static_fields import StaticFields
@@ -76,15 +76,16 @@ class LimitedAreaForecast:
 
     def need(self, initial_time: np.datetime64, steps: int) -> BoundaryNeed:
         """Which states of a global run forecasts of so many steps need, for a ``BoundarySource``."""
-        targets = initial_time + self.time_step * np.arange(1, steps + 1)
+        return self.needed_by(self.network.encoding, initial_time, steps)
+
+    @staticmethod
+    def needed_by(encoding: ForecastEncoding, initial_time: np.datetime64, steps: int) -> BoundaryNeed:
+        """As ``need``, of a model with this encoding."""
+        targets = initial_time + encoding.time_step * np.arange(1, steps + 1)
 
         def needed(available: np.ndarray) -> np.ndarray:
-            window = self.network.encoding.window.needed(targets, available, source="the global run")
-            before = np.searchsorted(available, initial_time, side="right") - 1
-            after = np.searchsorted(available, targets[-1], side="left")
-            if before < 0 or after >= len(available):
-                raise InputError(f"its states do not reach from {initial_time} to {targets[-1]}")
-            return np.union1d(window, available[before : after + 1])
+            window = encoding.window.needed(targets, available, source="the run")
+            return np.union1d(window, surrounding(np.append(targets, initial_time))(available))
 
         return needed
 

@@ -10,7 +10,7 @@ where it stopped, and several processes may fill one data set. xarray opens ever
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -147,8 +147,13 @@ def write_run(path: Path, run: SimulatedRun) -> Path:
     return path
 
 
-def read_run(path: Path) -> SimulatedRun:
+def read_run(path: Path, *, only: Collection[str] | None = None) -> SimulatedRun:
     """The run at ``path``, in memory.
+
+    Args:
+        path: of its store.
+        only: names of the series to read besides the truth, such as ``large_scale``; all where None. A background that
+            is not read is the truth's.
 
     Raises:
         InputError: there is none, or it is damaged.
@@ -157,7 +162,7 @@ def read_run(path: Path) -> SimulatedRun:
         raise InputError(f"run {path} does not exist")
     try:
         group = zarr.open_group(path, mode="r")
-        return _run_of(group)
+        return _run_of(group, only)
     except (BaseZarrError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise InputError(f"run {path} cannot be read: {type(error).__name__}: {error}") from error
 
@@ -233,19 +238,20 @@ def _write_array(
     array[...] = values
 
 
-def _run_of(group: zarr.Group) -> SimulatedRun:
+def _run_of(group: zarr.Group, only: Collection[str] | None) -> SimulatedRun:
     attributes = dict(group.attrs)
     if attributes.get("format") != _FORMAT:
         raise InputError(f"store of format {attributes.get('format')}, expected {_FORMAT}")
     layouts = {name: _layout(described) for name, described in attributes["series"].items()}
-    series = {name: _read_series(group, name, layout) for name, layout in layouts.items()}
+    wanted = [name for name in layouts if only is None or name in {"truth", *only}]
+    series = {name: _read_series(group, name, layouts[name]) for name in wanted}
     static = _read_static(group, layouts["truth"].grid, "")
     coarse = _read_static(group, layouts["large_scale"].grid, _COARSE) if f"orography{_COARSE}" in group else None
     return SimulatedRun(
         attributes["name"],
         static,
         series["truth"],
-        series["background"],
+        series["background"] if only is None else series.get("background", series["truth"]),
         series.get("sky"),
         {int(name.removeprefix("lagged_")): values for name, values in series.items() if name.startswith("lagged_")},
         series.get("large_scale"),

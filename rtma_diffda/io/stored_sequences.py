@@ -20,6 +20,8 @@ from rtma_diffda.io.simulation_store import SimulatedRun, read_run, stored_runs
 MEMORY_LIMIT = 4 * 2**30
 """Bytes of runs that are held in memory."""
 
+_NEEDED = ("large_scale",)
+
 
 @dataclass(frozen=True)
 class SequenceDesign:
@@ -56,11 +58,14 @@ class SequenceDesign:
         return firsts[(begin >= covered[0]) & (end <= covered[-1])]
 
     def boundary_rows(self, run: SimulatedRun, first: int) -> slice:
-        """Positions of the boundary's states of one sequence."""
+        """Positions of the boundary's states of one sequence: as many for all, some outside its reach."""
         covered = run.large_scale.valid_times
         begin = run.times[first + self.history] - self.before
         end = run.times[first + self.length - 1] + self.after
-        return slice(int(np.searchsorted(covered, begin)), int(np.searchsorted(covered, end, side="right")))
+        count = min(len(covered), 1 - int((begin - end) // np.diff(covered).min()))
+        start = int(np.searchsorted(covered, begin, side="right")) - 1
+        start = min(start, len(covered) - count)
+        return slice(start, start + count)
 
 
 class _Runs(Protocol):
@@ -74,7 +79,7 @@ class _OnDisk:
         self._paths = paths
 
     def __getitem__(self, number: int) -> SimulatedRun:
-        return read_run(self._paths[number])
+        return read_run(self._paths[number], only=_NEEDED)
 
 
 class StoredSequences:
@@ -103,11 +108,12 @@ class StoredSequences:
         paths = stored_runs(data_set, split)[:runs]
         if not paths:
             raise InputError(f"data set {data_set} has no runs of split '{split}'; make them with rtma-diffda simulate")
-        first = read_run(paths[0])
+        first = read_run(paths[0], only=_NEEDED)
+        design.firsts(first)
         self.design, self.layout, self.boundary_layout = design, first.layout, first.large_scale.layout
         self._numbers = np.array([int(path.stem) for path in paths], np.int64)
         in_memory = first.truth.values.nbytes * len(paths) <= memory_limit
-        self._runs: _Runs = [_slim(read_run(path)) for path in paths] if in_memory else _OnDisk(paths)
+        self._runs: _Runs = [read_run(path, only=_NEEDED) for path in paths] if in_memory else _OnDisk(paths)
         firsts = [design.firsts(self._runs[i]) for i in range(len(paths))]
         self._run_of = np.repeat(np.arange(len(paths)), [len(found) for found in firsts])
         self._first_of = np.concatenate(firsts)
@@ -119,6 +125,11 @@ class StoredSequences:
 
     def __len__(self) -> int:
         return len(self._first_of)
+
+    @property
+    def runs(self) -> int:
+        """Number of runs."""
+        return len(self._numbers)
 
     def select(self, members: np.ndarray) -> Sequences:
         """The members of an index array (m,)."""
@@ -144,18 +155,6 @@ class StoredSequences:
             self.layout,
             self.boundary_layout,
         )
-
-
-def _slim(run: SimulatedRun) -> SimulatedRun:
-    """The run without what sequences do not hold; its background stays as a name of the truth, unread."""
-    return SimulatedRun(
-        run.name,
-        run.static,
-        run.truth,
-        run.truth,
-        large_scale=run.large_scale,
-        large_scale_static=run.large_scale_static,
-    )
 
 
 def _field(values: np.ndarray) -> Tensor:
