@@ -64,8 +64,10 @@ def member_fields(chosen: Mapping[str, FieldReference], layout: Layout, what: st
         fields = with_derived(with_derived(fields, "u10m"), "v10m")
     missing = [name for name in layout.names if name not in fields]
     if missing:
-        found = sorted({*chosen} - {"orog"}) or ["none of the variables wanted"]
-        raise InputError(f"{what} lacks {', '.join(missing)}; at this time it has {', '.join(found)}")
+        lost = sorted(name for name, field in loaded.items() if field is None)
+        found = sorted({*chosen} - {"orog", *lost}) or ["none of the variables wanted"]
+        undecoded = f"; {', '.join(lost)} cannot be decoded (reasons are in the log)" if lost else ""
+        raise InputError(f"{what} lacks {', '.join(missing)}; at this time it has {', '.join(found)}{undecoded}")
     return fields
 
 

@@ -76,15 +76,24 @@ def write(path, *, valid, run=None, names=NAMES, static=(), **where):
     return path
 
 
+def write_run(path, run, leads=(0, 6, 12, 18), names=NAMES, static=()):
+    """One file with all states of a run."""
+    times = ("lead_time", np.array(leads) * HOUR.astype("timedelta64[ns]"))
+    arrays = {}
+    for name in names:
+        states = xr.concat([field(name, run + lead, run).drop_vars("height") for lead in leads], dim="lead_time")
+        height = ((), LONG[name][2], {"units": "m", "standard_name": "height"})
+        arrays[name] = states.assign_coords({f"height_{name}": height})
+    arrays |= {name: field(name, 0.0, 0.0) for name in static}
+    xr.Dataset(arrays).assign_coords(init_time=((), hours(run)[0]), lead_time=times).to_netcdf(path)
+
+
 @pytest.fixture(scope="module")
 def forecasts(tmp_path_factory):
     """Runs of 00, 06 and 12 UTC, a state every 6 h for 18 h; names tell nothing, and sort against time."""
-    directory, number = tmp_path_factory.mktemp("forecasts"), 99
-    for run in (0, 6, 12):
-        for lead in (0, 6, 12, 18):
-            static = ("orog", "lsm") if lead == 0 else ()
-            write(directory / f"x{number:02d}.nc", valid=run + lead, run=run, static=static)
-            number -= 7
+    directory = tmp_path_factory.mktemp("forecasts")
+    for name, run in (("z", 0), ("y", 6), ("x", 12)):
+        write_run(directory / f"{name}.nc", run, static=("orog", "lsm"))
     return directory
 
 
@@ -135,6 +144,20 @@ def test_the_newest_run_that_had_arrived_and_is_strictly_older(gfs, now, before,
     need = surrounding(hours(13))
     found = gfs.bracketing(need, available_at=hours(now)[0], before=hours(before)[0])
     assert found.initial_time == hours(run)[0]
+
+
+def test_runs_that_share_a_file_and_valid_times_are_told_apart(tmp_path):
+    runs = [
+        xr.concat([field("t2m", run + lead, run).drop_vars("height") for lead in (0, 6, 12)], dim="lead_time")
+        for run in (0, 6)
+    ]
+    times = {"init_time": hours(0, 6), "lead_time": np.arange(0, 13, 6) * HOUR.astype("timedelta64[ns]")}
+    xr.concat(runs, dim="init_time").assign_coords(times).to_dataset(name="t2m").to_netcdf(tmp_path / "all.nc")
+    files = source(tmp_path, names=("t2m",))
+    for now, run in ((7, 0), (13, 6)):
+        found = files.bracketing(surrounding(hours(7)), available_at=hours(now)[0])
+        assert found.initial_time == hours(run)[0]
+        np.testing.assert_allclose(found.at(hours(12)[0]).values[0, 0], expected("t2m", 12, run), atol=1e-3)
 
 
 def test_where_the_newest_lacks_a_time_the_run_before_is_taken(tmp_path, caplog):
@@ -220,6 +243,15 @@ def test_a_time_without_all_variables_does_not_count(tmp_path):
     assert (run.valid_times == hours(0, 12)).all()
     (run,) = source(tmp_path, names=("t2m",)).runs()
     assert (run.valid_times == hours(0, 6, 12)).all()
+
+
+def test_a_field_that_cannot_be_decoded_is_named(tmp_path):
+    path = write(tmp_path / "a.nc", valid=6, run=0, names=("t2m", "u10m"))
+    with xr.open_dataset(path, decode_timedelta=True) as held:
+        wrong = held.load().assign(u10m=held.u10m.assign_attrs(units="K"))
+    wrong.to_netcdf(path)
+    with pytest.raises(InputError, match=r"lacks u10m; at this time it has t2m; u10m cannot be decoded \(reasons"):
+        source(tmp_path, names=("t2m", "u10m")).bracketing(surrounding(hours(6)), available_at=hours(7)[0])
 
 
 def test_what_follows_from_others_need_not_be_there(tmp_path):

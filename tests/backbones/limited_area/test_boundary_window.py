@@ -109,8 +109,9 @@ def test_many_targets_at_once_equal_one_by_one():
 def test_plans_of_several_runs_join():
     available = hours(0, 6, 12, 18)
     first, second = torch.rand(4, 2, 3), torch.rand(4, 2, 3)
-    joined = SIX_HOURLY.plan(hours(7), available).shifted(4).features(torch.cat([first, second]))
-    assert torch.equal(joined, SIX_HOURLY.batch(second, available, hours(7)))
+    for window in (SIX_HOURLY, BoundaryWindow(interval=6 * HOUR, step=HOUR, interpolate=True)):
+        joined = window.plan(hours(7), available).shifted(4).features(torch.cat([first, second]))
+        assert torch.equal(joined, window.batch(second, available, hours(7)))
 
 
 def test_a_boundary_that_does_not_reach_is_told():
