@@ -45,6 +45,10 @@ def test_multiscale_edges_of_a_mesh_three_times_as_coarse():
     assert edges == sorted(edges, key=lambda edge: edge[::-1])
 
 
+def test_an_edge_that_two_meshes_share_counts_once():
+    assert pairs(multiscale_edges(((3, 4), (3, 4)), 8)) == by_definition((3, 4), 8)
+
+
 @pytest.mark.parametrize("shapes", [((5, 5), (3, 3), (2, 2)), ((9, 7), (5, 4), (3, 2)), ((4, 11), (2, 6))])
 def test_multiscale_edges_never_repeat_and_go_both_ways(shapes):
     edges = pairs(multiscale_edges(shapes, 8))
