@@ -40,7 +40,7 @@ def linear(name: str, latitude, longitude, hour: float = 0.0, run: float = 0.0):
     """Linear in place and time; the run is told by one per hour of its initial time."""
     base = {"t2m": 250.0, "u10m": 0.0, "v10m": -5.0, "orog": 100.0, "lsm": 0.2}[name]
     slope = 0.001 if name == "lsm" else 1.0
-    return base + slope * ((latitude - 50.0) + 0.5 * longitude) + 0.01 * hour + run
+    return base + slope * ((latitude - 50.0) + 0.5 * longitude) + 0.01 * hour + (0.0 if name == "lsm" else run)
 
 
 def field(name, hour, run, latitudes=LATITUDES, longitudes=LONGITUDES):
@@ -84,7 +84,7 @@ def write_run(path, run, leads=(0, 6, 12, 18), names=NAMES, static=()):
         states = xr.concat([field(name, run + lead, run).drop_vars("height") for lead in leads], dim="lead_time")
         height = ((), LONG[name][2], {"units": "m", "standard_name": "height"})
         arrays[name] = states.assign_coords({f"height_{name}": height})
-    arrays |= {name: field(name, 0.0, 0.0) for name in static}
+    arrays |= {name: field(name, 0.0, run) for name in static}
     xr.Dataset(arrays).assign_coords(init_time=((), hours(run)[0]), lead_time=times).to_netcdf(path)
 
 
@@ -126,7 +126,7 @@ def test_values_are_those_of_the_regridder_and_static_fields_those_of_the_model(
     regrid = Regridder.between(grid, GRID, engine="embedded")
     raw = field("t2m", 12, 6).values[::-1]
     np.testing.assert_allclose(found.states[0].channel("t2m")[0], regrid(raw), atol=2e-5)
-    np.testing.assert_allclose(found.static.orography, expected("orog", 0, 0), atol=1e-3)
+    np.testing.assert_allclose(found.static.orography, expected("orog", 0, 6), atol=1e-3)
     np.testing.assert_allclose(found.static.land_fraction, expected("lsm", 0, 0), atol=1e-5)
     assert found.static.grid == GRID
 
@@ -304,18 +304,22 @@ def test_new_and_changed_files_are_noticed(tmp_path):
     assert len(files.runs()) == 1
     write(tmp_path / "b.nc", valid=12, run=6)
     assert [run.initial_time for run in files.runs()] == list(hours(0, 6))
+    write(first, valid=15, run=3)
+    assert [run.initial_time for run in files.runs()] == list(hours(3, 6))
     first.unlink()
     assert [run.initial_time for run in files.runs()] == list(hours(6))
 
 
-def test_runs_in_grib_are_read_too(tmp_path):
+def test_runs_in_grib_are_read_too(tmp_path, caplog):
     pytest.importorskip("eccodes")
     latitudes = np.linspace(52.0, 48.0, 5)[:, None] * np.ones((5, 8))
     for lead in (0, 3):
         content = grib_message(230.0 + latitudes + lead, LAT_LON, T2M, dataTime=0, forecastTime=lead)
         (tmp_path / f"gfs.f{lead:03d}").write_bytes(content)
     (tmp_path / "gfs.f000.idx").write_text("1:0:d=2026010100:TMP:2 m above ground:anl:")
-    found = source(tmp_path, names=("t2m",)).bracketing(surrounding(hours(1)), available_at=hours(5)[0])
+    with caplog.at_level(logging.WARNING):
+        found = source(tmp_path, names=("t2m",)).bracketing(surrounding(hours(1)), available_at=hours(5)[0])
+    assert not caplog.records
     assert found.initial_time == hours(0)[0]
     for state, lead in zip(found.states, (0, 3), strict=True):
         np.testing.assert_allclose(state.values[0, 0], 230.0 + GRID.latitude() + lead, atol=5e-3)
