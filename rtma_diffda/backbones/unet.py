@@ -38,8 +38,7 @@ class UNetSettings:
         channels_last: memory order of its weights; faster on CPUs with matrix units and on GPUs.
         recompute: whether activations are computed again in the backward pass instead of kept: less memory, a third
             more time.
-        beneath: whether something else sees the coarsest resolution and answers there (``forward``), with blocks to
-            join its answer; instead of one more resolution.
+        beneath: whether something else than blocks works at the coarsest resolution (``forward``).
     """
 
     in_channels: int
@@ -84,12 +83,12 @@ class UNet(nn.Module):
         widths, area = settings.widths, settings.patch**2
         self.stem = _convolution(settings.in_channels * area, widths[0])
         self.embedding = NoiseLevelEmbedding(2 * widths[0]) if settings.noise_level else None
-        self.encoder = nn.ModuleList(_stage(settings, width, width, joined=False) for width in widths)
+        blocks_at = widths[:-1] if settings.beneath else widths
+        self.encoder = nn.ModuleList(_stage(settings, width, width, joined=False) for width in blocks_at)
         self.downward = nn.ModuleList(
             nn.Conv2d(fine, coarse, 3, stride=2, padding=1) for fine, coarse in pairwise(widths)
         )
-        joined = widths if settings.beneath else widths[:-1]
-        self.decoder = nn.ModuleList(_stage(settings, width, width, joined=True) for width in joined)
+        self.decoder = nn.ModuleList(_stage(settings, width, width, joined=True) for width in widths[:-1])
         self.upward = nn.ModuleList(_convolution(coarse, fine) for fine, coarse in pairwise(widths))
         self.norm = nn.GroupNorm(settings.groups, widths[0])
         self.head = zeroed(_convolution(widths[0], settings.out_channels * area))
@@ -104,7 +103,7 @@ class UNet(nn.Module):
         Args:
             values: (member, channels, y, x); sides that the stride does not divide are continued by reflection.
             sigma: (member,) noise level > 0, for a network that is told one, and only then.
-            beneath: takes and answers (member, channels, y, x) at the coarsest resolution, for a network that has
+            beneath: from (member, channels, y, x) to the same at the coarsest resolution, for a network that has
                 something beneath it, and only then.
 
         Raises:
@@ -124,7 +123,7 @@ class UNet(nn.Module):
                 finer.append(x)
                 x = self.downward[level](x)
         if beneath is not None:
-            x = self._run(self.decoder[-1], torch.cat([beneath(x), x], dim=1), embedded)
+            x = beneath(x)
         for level in reversed(range(len(finer))):
             x = self.upward[level](interpolate(x, scale_factor=2.0, mode="nearest"))
             x = self._run(self.decoder[level], torch.cat([x, finer[level]], dim=1), embedded)

@@ -44,7 +44,7 @@ class NetworkSettings:
         backbone: of a denoiser: a key of ``BACKBONES``; regression is by a U-Net.
         widths, blocks, patch: of convolutions.
         hidden, layers: width and number of layers of message passing.
-        spacing: of the finest mesh, in grid nodes of the graph.
+        spacing: of the finest mesh, in grid nodes of the graph: points, or those of the coarsest convolutions.
         orientations: in how many ways a batch is seen.
         penalty: what regression makes of an error.
     """
@@ -55,7 +55,7 @@ class NetworkSettings:
     patch: int | None = None
     hidden: int | None = None
     layers: int = 4
-    spacing: float = 2.0
+    spacing: float | None = None
     orientations: int = 4
     penalty: str = "squared"
 
@@ -75,12 +75,14 @@ def _unet(settings: NetworkSettings, encoding: InputEncoding, grid: ProjectedGri
 
 
 def _graph(settings: NetworkSettings, encoding: InputEncoding, grid: ProjectedGrid) -> Backbone:
-    return _limited_area(settings, encoding, grid, convolutions=(), hidden=settings.hidden or 64)
+    sizes = {"convolutions": (), "hidden": settings.hidden or 64}
+    return _limited_area(settings, encoding, grid, spacing=settings.spacing or 2.0, **sizes)
 
 
 def _hybrid(settings: NetworkSettings, encoding: InputEncoding, grid: ProjectedGrid) -> Backbone:
-    widths = settings.widths or (64, 128)
-    return _limited_area(settings, encoding, grid, convolutions=widths, hidden=settings.hidden or widths[-1])
+    widths = settings.widths or (64, 128, 192)
+    sizes = {"convolutions": widths, "hidden": settings.hidden or 128}
+    return _limited_area(settings, encoding, grid, spacing=settings.spacing or 1.0, **sizes)
 
 
 def _meshless(settings: NetworkSettings, encoding: InputEncoding, grid: ProjectedGrid) -> Backbone:
@@ -89,7 +91,7 @@ def _meshless(settings: NetworkSettings, encoding: InputEncoding, grid: Projecte
 
 
 def _limited_area(
-    settings: NetworkSettings, encoding: InputEncoding, grid: ProjectedGrid, **sizes: Any
+    settings: NetworkSettings, encoding: InputEncoding, grid: ProjectedGrid, *, spacing: float, **sizes: Any
 ) -> LimitedAreaBackbone:
     network = LimitedAreaSettings(
         *denoiser_channels(encoding),
@@ -99,7 +101,7 @@ def _limited_area(
         patch=settings.patch or 2,
         **sizes,
     )
-    design = MeshDesign("multiscale", spacing=settings.spacing, refinement=2, levels=3)
+    design = MeshDesign("multiscale", spacing=spacing, refinement=2, levels=3)
     return LimitedAreaBackbone(network, design, grid)
 
 

@@ -1,13 +1,14 @@
 """``limited_area_network``: the one constructor of limited-area networks for fields, pure graph or hybrid.
 
-A hybrid looks at local detail by convolutions on the grid (the U-Net's) and hands the weather at their coarsest
-resolution to a mesh, which sees the large scale and the boundary; what it answers comes back up through the
-convolutions:
+A hybrid looks at local detail by convolutions on the grid (the U-Net's), coarser and coarser. At the coarsest
+resolution, whose points stand for ``LimitedAreaSettings.stride`` grid points a side, a mesh takes the place of
+convolutions: it sees the large scale, and a boundary of another grid,
 
-    finer features → convolutions, coarser and coarser → [GraphNetwork on the coarsest points] → … → answer
+    x ← x + GraphNetwork(x),
 
-Reference: pure graph networks lose to convolutions at kilometre scale (HRRRCast, arXiv 2507.05658; CRPS-LAM, arXiv
-2510.09484), which by themselves see the large scale, and a boundary of another grid, badly.
+and what it adds comes back up through the finer convolutions. Its last layer begins at zero. Reference: pure graph
+networks lose to convolutions at kilometre scale (HRRRCast, arXiv 2507.05658; CRPS-LAM, arXiv 2510.09484), which by
+themselves see the large scale badly.
 """
 
 from dataclasses import replace
@@ -18,6 +19,7 @@ from rtma_diffda.backbones.limited_area.edges import by_member, by_node
 from rtma_diffda.backbones.limited_area.graph import LimitedAreaGraph
 from rtma_diffda.backbones.limited_area.graph_network import GraphNetwork
 from rtma_diffda.backbones.limited_area.settings import LimitedAreaSettings
+from rtma_diffda.backbones.noise_level import zeroed
 from rtma_diffda.backbones.unet import UNet, UNetSettings
 from rtma_diffda.errors import UsageError
 
@@ -68,8 +70,6 @@ class HybridNetwork(nn.Module):
         super().__init__()
         self.settings = settings
         coarsest = settings.convolutions[-1]
-        inner = replace(settings, in_channels=coarsest, out_channels=coarsest, convolutions=(), meshed=True)
-        self.graph = GraphNetwork(inner, graph) if settings.meshed else None
         self.convolutions = UNet(
             UNetSettings(
                 settings.in_channels,
@@ -77,17 +77,22 @@ class HybridNetwork(nn.Module):
                 settings.convolutions,
                 patch=settings.patch,
                 noise_level=settings.noise_level,
-                beneath=settings.meshed,
+                beneath=True,
             )
         )
+        self.graph = None
+        if settings.meshed:
+            inner = replace(settings, in_channels=coarsest, out_channels=coarsest, convolutions=())
+            self.graph = GraphNetwork(inner, graph)
+            zeroed(self.graph.output_map.last)
 
     def forward(self, values: Tensor, sigma: Tensor | None = None, boundary: Tensor | None = None) -> Tensor:
         """As ``FieldNetwork``."""
-        if self.graph is None:
-            return self.convolutions(values, sigma)
 
         def beneath(coarse: Tensor) -> Tensor:
+            if self.graph is None:
+                return coarse
             nodes = self.graph(by_node(coarse), sigma, None if boundary is None else boundary.transpose(0, 1))
-            return by_member(nodes, tuple(coarse.shape[-2:]))
+            return coarse + by_member(nodes, tuple(coarse.shape[-2:]))
 
         return self.convolutions(values, sigma, beneath=beneath)

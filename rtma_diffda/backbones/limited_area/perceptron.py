@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, silu
 
+from rtma_diffda.backbones.limited_area.activated import activated
 from rtma_diffda.backbones.noise_level import zeroed
 
 
@@ -54,6 +55,11 @@ class Perceptron(nn.Module):
         """The layer that the input enters."""
         return self.get_submodule(self._linears[0])
 
+    @property
+    def last(self) -> nn.Linear:
+        """The layer before the norm, or that gives the output where there is none."""
+        return self.get_submodule(self._linears[-1])
+
     def forward(self, values: Tensor, noise: Tensor | None = None) -> Tensor:
         """(…, member, entering) → (…, member, leaving), told ``noise`` (member, noise width)."""
         return self.after_first(self.first(values), noise)
@@ -70,11 +76,14 @@ class Perceptron(nn.Module):
 
     def after_first(self, values: Tensor, noise: Tensor | None = None) -> Tensor:
         """What follows the first layer's answer."""
-        for name in self._linears[1:]:
+        *between, last = self._linears[1:] or [None]
+        for name in between:
             values = self.get_submodule(name)(silu(values))
         if self._norm is None:
-            return values
-        normed = self.get_submodule(self._norm)(values).to(values.dtype)  # float32 would double messages in bfloat16
+            return values if last is None else self.get_submodule(last)(silu(values))
+        norm = self.get_submodule(self._norm)
+        normed = norm(values) if last is None else activated(values, self.get_submodule(last), norm)
+        normed = normed.to(values.dtype)  # float32 would double messages in bfloat16
         if self.film is None or noise is None:
             return normed
         scale, shift = self.film(noise).to(values.dtype).chunk(2, dim=-1)
