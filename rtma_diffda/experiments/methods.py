@@ -122,8 +122,12 @@ def _diffusion(settings: MethodSettings, problems: Sequence[AssimilationProblem]
 
 def _regional(settings: MethodSettings, problems: Sequence[AssimilationProblem], static: StaticFields) -> BuiltMethod:
     """Diffusion where the packaged denoiser has learned such grids and variables, else optimal interpolation."""
-    layout, encoding = problems[0].background.layout, packaged_denoiser().network.encoding
-    reasons = encoding.shortcomings(static, layout.grid.dx)
+    layout, network = problems[0].background.layout, packaged_denoiser().network
+    encoding, reasons = network.encoding, network.encoding.shortcomings(static, layout.grid.dx)
+    try:
+        network.on_grid(layout.grid)
+    except UsageError as error:
+        reasons = (*reasons, str(error))
     if layout.names != encoding.names:
         reasons = (*reasons, f"it analyses {', '.join(encoding.names)}, this region {', '.join(layout.names)}")
     if not reasons:
