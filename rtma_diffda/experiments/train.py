@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from rtma_diffda.assimilation.encoding_config import encoding_from
 from rtma_diffda.assimilation.truth_cases import TruthCase
 from rtma_diffda.errors import UsageError
 from rtma_diffda.experiments.data_set import DataSetDesign
@@ -121,7 +122,7 @@ def run_training(settings: TrainSettings) -> RunSummary:
     earlier: dict[str, Any] = {}
     if settings.initial is not None:
         start = read_checkpoint(Path(settings.initial))
-        start.fill(network)
+        plan.begin(network, start)
         earlier = {"initial": dict(start.provenance)}
     result = train(
         network,
@@ -144,12 +145,14 @@ class _Plan:
 
     Attributes:
         network: makes it, from torch's global generator.
+        begin: gives it the weights of a checkpoint to begin with.
         data, validation: what it learns from and is judged on.
         runs: that the data come from.
         checkpoint: from the trained network and its provenance.
     """
 
     network: Callable[[], torch.nn.Module]
+    begin: Callable[[torch.nn.Module, Checkpoint], object]
     data: Batches
     validation: Batches
     runs: int
@@ -166,6 +169,7 @@ def _analysis_plan(settings: TrainSettings) -> _Plan:
 
     return _Plan(
         lambda: target.network(settings.network, material),
+        target.begin,
         material.pairs,
         spread_out(validation, settings.training.validation_members),
         len(set(material.pairs.run.tolist())),
@@ -187,7 +191,11 @@ def _forecast_plan(settings: TrainSettings) -> _Plan:
         return found.checkpoint(network, card=forecast_card(known), provenance=known)
 
     validation = spread_out_sequences(found.validation, settings.training.validation_members)
-    return _Plan(found.network, found.sequences, validation, found.sequences.runs, checkpoint)
+    return _Plan(found.network, _filled, found.sequences, validation, found.sequences.runs, checkpoint)
+
+
+def _filled(network: torch.nn.Module, start: Checkpoint) -> None:
+    start.fill(network)
 
 
 def _leaves(settings: Any, prefix: str = "") -> dict[str, Any]:
@@ -211,7 +219,8 @@ def _material(settings: TrainSettings) -> Material:
     pairs = load_pairs(settings.data.path(settings.data_seed), "train", runs=settings.runs)
     by_share = {share: _validation_cases(settings, share=share) for share in _DENSITIES}
     densities = [case for cases in by_share.values() for case in cases]
-    return Material(pairs, by_share[1.0], densities, settings.seed)
+    known = None if settings.initial is None else encoding_from(read_checkpoint(Path(settings.initial)).config)
+    return Material(pairs, by_share[1.0], densities, settings.seed, known)
 
 
 def _validation_cases(settings: TrainSettings, *, share: float) -> list[TruthCase]:

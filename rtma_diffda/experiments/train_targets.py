@@ -4,6 +4,7 @@ Fitted on validation runs, whose terrain and stations the training has not seen:
 calibration of errors and spreads, and how far the covariance of a denoiser's residuals is trusted.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -28,12 +29,16 @@ from rtma_diffda.backbones.backbone import Backbone
 from rtma_diffda.backbones.limited_area.backbone import LimitedAreaBackbone
 from rtma_diffda.backbones.limited_area.mesh_design import MeshDesign
 from rtma_diffda.backbones.limited_area.settings import LimitedAreaSettings
-from rtma_diffda.errors import UsageError
+from rtma_diffda.errors import InputError, UsageError
 from rtma_diffda.experiments.denoiser_fitting import fitted_denoiser
 from rtma_diffda.fields.pairs import Pairs
 from rtma_diffda.geo.grid import ProjectedGrid
 from rtma_diffda.io.checkpoint import Checkpoint
 from rtma_diffda.resources import resource_directory
+
+_log = logging.getLogger(__name__)
+
+_OF_HYBRID = "network.convolutions."
 
 
 @dataclass(frozen=True)
@@ -123,12 +128,14 @@ class Material:
         cases: of validation runs, with the default number of stations.
         densities: of validation runs, with few, the default and many stations.
         seed: of everything that is drawn in fitting.
+        known: how inputs are made for the weights that training begins with; None: found from the data.
     """
 
     pairs: Pairs
     cases: Sequence[TruthCase]
     densities: Sequence[TruthCase]
     seed: int
+    known: InputEncoding | None = None
 
     def scales(self) -> dict[str, float]:
         """s: root mean square of truth minus background by variable, SI, from up to 512 members."""
@@ -138,6 +145,8 @@ class Material:
 
     def encoding(self, *, observations: bool) -> InputEncoding:
         """How inputs are made; the interpolation among them is tuned on the cases."""
+        if self.known is not None:
+            return self.known
         layout, scales = self.cases[0].truth.layout, self.scales()
         errors: dict[str, BackgroundError] = {}
         factors: dict[str, float] = {}
@@ -153,6 +162,13 @@ class Target(Protocol):
 
     def network(self, settings: NetworkSettings, material: Material) -> torch.nn.Module:
         """The network before training; weights are drawn from torch's global generator, which the caller seeds."""
+
+    def begin(self, network: torch.nn.Module, start: Checkpoint) -> object:
+        """Give the network the weights of a checkpoint to begin with.
+
+        Raises:
+            InputError: they do not fit.
+        """
 
     def checkpoint(
         self, network: torch.nn.Module, material: Material, *, card: str, provenance: Mapping[str, Any]
@@ -175,6 +191,10 @@ class RegressionTarget:
         encoding = material.encoding(observations=self.observations)
         training = RegressionTraining(penalty=settings.penalty, orientations=settings.orientations)
         return RegressionNetwork(encoding, unet_settings(encoding, **settings.sizes()), training)
+
+    def begin(self, network: torch.nn.Module, start: Checkpoint) -> object:
+        """See ``Target``: all weights."""
+        return start.fill(network)
 
     def checkpoint(
         self, network: RegressionNetwork, material: Material, *, card: str, provenance: Mapping[str, Any]
@@ -201,6 +221,24 @@ class DenoiserTarget:
         training = DenoisingTraining(orientations=settings.orientations)
         backbone = BACKBONES[settings.backbone](settings, encoding, material.pairs.layout.grid)
         return DenoisingNetwork(encoding, backbone, training)
+
+    def begin(self, network: torch.nn.Module, start: Checkpoint) -> object:
+        """See ``Target``: all weights, or those of a U-Net's convolutions that a hybrid has too.
+
+        Raises:
+            InputError: none fits.
+        """
+        own = network.state_dict()
+        renamed = {name.replace("network.", _OF_HYBRID, 1): values for name, values in start.weights.items()}
+        fitting = {
+            name: values
+            for name, values in {**renamed, **start.weights}.items()
+            if name in own and own[name].shape == values.shape
+        }
+        if not fitting:
+            raise InputError("no weight of the checkpoint that training shall begin with fits this denoiser")
+        _log.info("%d of %d weights are taken from the checkpoint", len(fitting), len(own))
+        return network.load_state_dict({**own, **fitting})
 
     def checkpoint(
         self, network: DenoisingNetwork, material: Material, *, card: str, provenance: Mapping[str, Any]
