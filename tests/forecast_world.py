@@ -45,11 +45,12 @@ def encoding(*, interpolated: bool = True, std: float = 2.0) -> ForecastEncoding
 def network(
     *, interpolated: bool = True, answering: bool = True, scale: float = 0.05, seed: int = 0
 ) -> ForecastNetwork:
-    """A network of ``DESIGN``; ``answering``: its last layer, which begins at zero, is drawn with this ``scale``."""
+    """A network of ``DESIGN``; ``answering``: layers that begin at zero are drawn with this ``scale``."""
     torch.manual_seed(seed)
     made = DESIGN.build(PLACE, encoding(interpolated=interpolated))
-    if answering:
-        torch.nn.init.normal_(made.network.convolutions.head.weight, std=scale)
+    for weights in made.parameters() if answering else ():
+        if weights.ndim > 1 and not weights.any():
+            torch.nn.init.normal_(weights, std=scale)
     return made.eval()
 
 

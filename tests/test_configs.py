@@ -8,6 +8,7 @@ from rtma_diffda.cli.configuration import compose_settings
 from rtma_diffda.experiments.analyse import AnalyseSettings
 from rtma_diffda.experiments.compare import CompareSettings
 from rtma_diffda.experiments.demo import DemoSettings
+from rtma_diffda.experiments.forecast import ForecastSettings
 from rtma_diffda.experiments.ingest import IngestSettings
 from rtma_diffda.experiments.methods import BUILDERS
 from rtma_diffda.experiments.ml_rtma_exercises import ExerciseSettings
@@ -50,7 +51,8 @@ def test_simulated_experiments_become_settings_of_every_verb_that_shares_their_d
     simulated = SimulateSettings.from_mapping(composed("simulate", chosen))
     trained = TrainSettings.from_mapping(composed("train", chosen))
     compared = CompareSettings.from_mapping(composed("compare", chosen))
-    assert simulated.data == trained.data == compared.data and simulated.data.name == name
+    forecast = ForecastSettings.from_mapping(composed("forecast", [*chosen, "verify=true"]))
+    assert simulated.data == trained.data == compared.data == forecast.data and simulated.data.name == name
     assert load_region(simulated.data.region).name == name
     assert trained.training_settings().batch_size > 0
 
@@ -63,6 +65,7 @@ def test_exercises_become_settings(name):
 def test_defaults_of_simulation_files_and_dataclasses_agree():
     assert SimulateSettings.from_mapping(composed("simulate", [])) == SimulateSettings()
     assert TrainSettings.from_mapping(composed("train", [])) == TrainSettings()
+    assert ForecastSettings.from_mapping(composed("forecast", ["verify=true"])) == ForecastSettings(verify=True)
     from_file = CompareSettings.from_mapping(composed("compare", []))
     assert replace(from_file, checkpoints={}) == CompareSettings()
 

@@ -78,7 +78,8 @@ class ForecastSettings:
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> "ForecastSettings":
         """Settings from a composed configuration."""
-        given = {key: value for key, value in values.items() if key != "experiment"}
+        unused = ("experiment", "observing")  # experiments that other verbs share observe their runs
+        given = {key: value for key, value in values.items() if key not in unused}
         if given.get("time") is not None:
             given["time"] = as_time(given["time"])
         return settings_from(cls, given)

@@ -65,7 +65,7 @@ class ForecastNetworkSettings:
     levels: int | None = None
     hidden: int = 64
     layers: int = 2
-    convolutions: tuple[int, ...] = (64, 128)
+    convolutions: tuple[int, ...] = (96, 128)
     patch: int = 4
     width_km: float = 90.0
     overlap: bool = True

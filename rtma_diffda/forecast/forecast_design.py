@@ -88,7 +88,7 @@ class ForecastDesign:
     parallel: bool = False
     hidden: int = 64
     layers: int = 2
-    convolutions: tuple[int, ...] = (64, 128)
+    convolutions: tuple[int, ...] = (96, 128)
     patch: int = 4
     meshed: bool = True
     width: float = 90e3

@@ -88,14 +88,14 @@ def test_recomputed_steps_have_the_gradients_of_kept_ones(monkeypatch):
 def test_some_members_train_without_their_boundary():
     batch = sequences(3)
     made = network()
-    judged = float(made.loss(batch, generator=generator())[0])
+    judged = float(made.loss(batch, generator=generator())[0].detach())
     made.training_settings = ForecastTraining(without_boundary=0.999)
-    assert float(made.loss(batch, generator=generator())[0]) == pytest.approx(judged)  # not where it is judged
+    assert float(made.loss(batch, generator=generator())[0].detach()) == pytest.approx(judged)  # not where it is judged
     made.train()
     alone = replace(batch, boundary=torch.zeros_like(batch.boundary))
-    bereft = float(made.loss(batch, generator=generator())[0])
+    bereft = float(made.loss(batch, generator=generator())[0].detach())
     assert bereft != pytest.approx(judged, rel=1e-4)
-    assert float(made.loss(alone, generator=generator())[0]) == pytest.approx(bereft)
+    assert float(made.loss(alone, generator=generator())[0].detach()) == pytest.approx(bereft)
     with pytest.raises(UsageError, match="share of members"):
         ForecastTraining(without_boundary=1.0)
 
