@@ -1,0 +1,55 @@
+"""Diffusion methods by name: the checkpoint of each, the way in of its observations, and whose calibration it takes."""
+
+import numpy as np
+import pytest
+
+from rtma_diffda.assimilation.observation_entry import ThroughChannels, ThroughKalman, ThroughReplacement
+from rtma_diffda.backbones.limited_area.backbone import LimitedAreaBackbone
+from rtma_diffda.errors import InputError
+from rtma_diffda.experiments.compare import DEFAULT_METHODS
+from rtma_diffda.experiments.compared_methods import COMPARED, Workshop
+from rtma_diffda.experiments.diffusion_methods import DENOISERS, diffusion_method, packaged_denoiser
+from rtma_diffda.geo.grid import ProjectedGrid
+from rtma_diffda.geo.region import load_region
+from rtma_diffda.geo.static_fields import StaticFields
+
+GRID = load_region("osse_small").grid
+STATIC = StaticFields(GRID, np.zeros(GRID.shape), np.ones(GRID.shape))
+
+
+@pytest.mark.parametrize("name", DENOISERS)
+def test_observations_enter_as_the_name_says(name):
+    entry = {"diffusion_channels": ThroughChannels, "diffda": ThroughReplacement}.get(name, ThroughKalman)
+    assert isinstance(diffusion_method(name, packaged_denoiser(), STATIC).entry, entry)
+
+
+def test_other_networks_are_calibrated_as_the_default_is():
+    trained = packaged_denoiser()
+    for name in ("diffusion_unet", "diffusion_graph", "diffusion_meshless"):
+        assert diffusion_method(name, trained, STATIC).calibration == trained.calibrations["diffusion"]
+    own = diffusion_method("diffusion_channels", trained, STATIC).calibration
+    assert own == trained.calibrations["diffusion_channels"] != trained.calibrations["diffusion"]
+
+
+def test_every_network_can_be_compared_and_only_the_default_is_by_default():
+    assert set(DENOISERS) <= set(COMPARED)
+    assert {name for name in DENOISERS if name in DEFAULT_METHODS} == {
+        "diffusion",
+        "diffusion_channels",
+        "diffusion_centred",
+    }
+
+
+def test_a_denoiser_that_several_methods_share_is_read_once():
+    workshop = Workshop((), None, {"denoiser_meshless": "nowhere"})
+    assert workshop.denoiser("denoiser") is workshop.denoiser("denoiser")
+    assert workshop.denoiser("denoiser_unet") is not workshop.denoiser("denoiser")
+    with pytest.raises(InputError, match="nowhere"):
+        workshop.denoiser("denoiser_meshless")
+
+
+def test_the_regional_default_is_a_limited_area_graph_network_for_any_size_of_region():
+    network = packaged_denoiser().network
+    assert isinstance(network.backbone, LimitedAreaBackbone) and network.backbone.settings.meshed
+    wide = network.on_grid(ProjectedGrid(GRID.projection, 150, 100, 5e3, 5e3, 0.0, 0.0))
+    assert wide.backbone.graph.interior_count > network.backbone.graph.interior_count
