@@ -87,7 +87,7 @@ def compared(model: str, case: Path, chosen: argparse.Namespace) -> bool:
     }
     for kind in KINDS:
         for side in sides:
-            print(row(f"{model} {kind} {side}", middle[side][kind], middle.get(PEER, {}).get(kind)))
+            print(row(f"{model} {kind} {side}", middle[side][kind], middle.get(PEER, {}).get(kind)), flush=True)
     if PEER not in runs:
         return True
     apart = {side: difference(found[0], runs[PEER][0]) for side, found in runs.items() if side != PEER}

@@ -38,6 +38,15 @@ class Edges(nn.Module):
             return repeated.reshape(-1, *nodes.shape[1:])
         return nodes.index_select(0, self.receivers[within] - first)
 
+    def added_at_receivers(
+        self, values: Tensor, nodes: Tensor, first: int, within: slice, *, fixed_degree: bool
+    ) -> Tensor:
+        """``values`` of the edges ``within``, changed in place, plus those of ``from_receivers``."""
+        if fixed_degree and self.degree is not None:
+            values.view(len(nodes), self.degree, *values.shape[1:]).add_(nodes[:, None])
+            return values
+        return values.add_(nodes.index_select(0, self.receivers[within] - first))
+
     def summed(self, messages: Tensor, first: int, last: int, *, mean: bool, fixed_degree: bool) -> Tensor:
         """Sums (or means) at receivers ``first`` … ``last`` − 1 of their messages; 0 where there is none."""
         if fixed_degree and self.degree is not None:

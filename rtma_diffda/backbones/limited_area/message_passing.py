@@ -131,10 +131,9 @@ class MessagePassing(nn.Module):
         if projected is not None:
             of_edges, _, of_receivers = self._columns()
             own = linear(receivers, of_receivers, self.edge_mlp.first.bias)
-            z = states.projected(of_edges, within) + edges.from_senders(projected, within)
-            messages = self.edge_mlp.after_first(
-                z + edges.from_receivers(own, first, within, fixed_degree=fixed), noise
-            )
+            z = edges.from_senders(projected, within).add_(states.projected(of_edges, within))
+            z = edges.added_at_receivers(z, own, first, within, fixed_degree=fixed)
+            messages = self.edge_mlp.after_first(z, noise)
         else:
             at_receivers = edges.from_receivers(receivers, first, within, fixed_degree=fixed)
             parts = [states.states(within), edges.from_senders(nodes, within), at_receivers]
