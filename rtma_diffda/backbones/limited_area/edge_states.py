@@ -59,12 +59,12 @@ class StaticStates(nn.Module):
 
     def states(self, within: slice) -> Tensor:
         """See ``EdgeStates``."""
-        return self.embedder(self._edges[0].features[within])[:, None]
+        return self._edges[0].embedded(self.embedder, within)
 
     def projected(self, weight: Tensor, within: slice) -> Tensor:
         """See ``EdgeStates``."""
         if not self._keep or torch.is_grad_enabled():
-            return linear(self.states(within), weight)
+            return self._edges[0].embedded(lambda features: linear(self.embedder(features), weight), within)
         made_of = self._made_of(weight)
         if self._kept is None or self._kept[0] != made_of:
             self._kept = (made_of, linear(self.states(slice(None)), weight))

@@ -1,5 +1,7 @@
 """``Edges``: a set of edges on the device, and what is done along it: gathering from nodes, summing into them."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -9,19 +11,29 @@ from rtma_diffda.backbones.limited_area.graph import EdgeSet
 class Edges(nn.Module):
     """Buffers of an ``EdgeSet``; not part of the weights.
 
-    Tensors along it have shape (edge, member, channel), those at nodes (node, member, channel).
+    Tensors along it have shape (edge, member, channel), those at nodes (node, member, channel). Features are kept once
+    for every different row: on a regular grid few edges differ.
     """
 
     def __init__(self, edges: EdgeSet) -> None:
         super().__init__()
-        for name in ("senders", "receivers", "features"):
+        for name in ("senders", "receivers"):
             self.register_buffer(name, getattr(edges, name), persistent=False)
+        distinct, which = distinct_rows(edges.features)
+        self.register_buffer("distinct", distinct, persistent=False)
+        self.register_buffer("which", which, persistent=False)
         self.receiver_count, self.degree, self._offsets = edges.receiver_count, edges.degree, edges.offsets
         share = 1.0 / edges.offsets.diff().clamp(min=1).float()
         self.register_buffer("share", share[:, None, None], persistent=False)
 
     def __len__(self) -> int:
         return len(self.senders)
+
+    def embedded(self, embedder: Callable[[Tensor], Tensor], within: slice = slice(None)) -> Tensor:
+        """(edge, 1, channel) what ``embedder`` makes of features (row, 3), worked out once for every different row."""
+        if 2 * len(self.distinct) > len(self):
+            return embedder(self.distinct.index_select(0, self.which[within]))[:, None]
+        return embedder(self.distinct).index_select(0, self.which[within])[:, None]
 
     def of_receivers(self, first: int, last: int) -> slice:
         """The edges of receivers ``first`` … ``last`` − 1."""
@@ -55,6 +67,16 @@ class Edges(nn.Module):
             total = messages.new_zeros(last - first, *messages.shape[1:])
             total = total.index_add(0, self.receivers[self.of_receivers(first, last)] - first, messages)
         return total * self.share[first:last].to(total.dtype) if mean else total
+
+
+def distinct_rows(features: Tensor) -> tuple[Tensor, Tensor]:
+    """The different rows (row, 3) of edge features (edge, 3), and which of them every edge has (edge,) int64."""
+    bits = features.contiguous().view(torch.int32).long()
+    if not len(bits):
+        return features, bits.new_zeros(0)
+    keys, which = torch.unique((bits[:, 1] << 32) | (bits[:, 2] & 0xFFFFFFFF), return_inverse=True)
+    first = torch.full_like(keys, len(bits)).scatter_reduce_(0, which, torch.arange(len(bits)), "amin")
+    return features[first], which
 
 
 def by_node(values: Tensor) -> Tensor:

@@ -107,7 +107,7 @@ def point_edges_within(mesh: Mesh, x: np.ndarray, y: np.ndarray, radius: float) 
 def _nearest(axis: MeshAxis, count: int) -> tuple[np.ndarray, np.ndarray]:
     """(grid point, count) the nearest nodes in one direction, and how far (m) from the point; infinite for no node."""
     point = axis.grid_units(np.arange(axis.grid_count))[:, None]
-    node = point // (2 * axis.grid_count) + axis.before + np.arange(1 - count, count)
+    node = point // (2 * axis.width) + axis.before + np.arange(1 - count, count)
     away = _where(axis.node_units(node) - point, axis.unit, (node >= 0) & (node < axis.count))
     order = np.argsort(np.abs(away), axis=1, kind="stable")[:, :count]
     return np.take_along_axis(node, order, 1), np.take_along_axis(away, order, 1)
@@ -116,7 +116,7 @@ def _nearest(axis: MeshAxis, count: int) -> tuple[np.ndarray, np.ndarray]:
 def _grid_around(axis: MeshAxis, radius: float) -> tuple[np.ndarray, np.ndarray]:
     """(node, window) the points in one direction that may lie within ``radius``, and how far (m) from the node."""
     node = axis.node_units(np.arange(axis.count))[:, None]
-    point = node // (2 * axis.region_cells) + _window(radius / axis.grid_spacing)
+    point = node // (2 * axis.region_cells) - axis.lead + _window(radius / axis.grid_spacing)
     away = _where(axis.grid_units(point) - node, axis.unit, (point >= 0) & (point < axis.grid_count))
     return point, away
 

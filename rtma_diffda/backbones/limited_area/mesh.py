@@ -1,9 +1,12 @@
 """Regular meshes over a region, each direction an axis of equal cells with a node in the middle of each.
 
-The region is as wide as its points' cells together, n_grid Δ_grid. The finest mesh divides it into
-n = round(n_grid Δ_grid / spacing) cells a direction, so that its cells are nearly square, and goes on beyond it by
-whole cells until it covers the boundary points. A coarser mesh divides the same area into round(n / refinement) cells.
-Positions of grid points and finest nodes are whole multiples of Δ_grid / 2n, so their nearest ones follow exactly.
+The region is as wide as its points' cells together, n_grid Δ_grid. Where the spacing is a whole number of grid cells,
+the finest mesh has exactly that spacing, its last cells reaching beyond the region by less than one of them: then few
+displacements between points and nodes differ, and what networks make of them is worked out once for each. Otherwise it
+divides the region into n = round(n_grid Δ_grid / spacing) cells a direction, so that its cells are nearly square. It
+goes on beyond the region by whole cells until it covers the boundary points. A coarser mesh divides the same area into
+round(n / refinement) cells. Positions of grid points and finest nodes are whole multiples of Δ_grid / 2n, so their
+nearest ones follow exactly.
 """
 
 from dataclasses import dataclass, replace
@@ -17,6 +20,7 @@ from rtma_diffda.geo.boundary_points import BoundaryPoints
 from rtma_diffda.geo.grid import ProjectedGrid
 
 SMALLEST_SIDE = 2
+_WHOLE = 1e-6  # of a grid cell, by which a spacing may miss a whole number of them
 
 
 @dataclass(frozen=True)
@@ -24,10 +28,12 @@ class MeshAxis:
     """One direction of the grid and of the finest mesh over it.
 
     Attributes:
-        start: plane coordinate (m) of the outer edge of the grid's first cell.
+        start: plane coordinate (m) of the outer edge of the first mesh cell over the region.
         grid_count, grid_spacing: points of the grid and their spacing (m).
         region_cells: mesh cells over the region.
         before, after: mesh cells beyond its beginning and end.
+        lead: grid cells between ``start`` and the first point's cell.
+        span: grid cells that the mesh cells over the region are wide together; None: as many as the grid has.
     """
 
     start: float
@@ -36,6 +42,13 @@ class MeshAxis:
     region_cells: int
     before: int = 0
     after: int = 0
+    lead: int = 0
+    span: int | None = None
+
+    @property
+    def width(self) -> int:
+        """Grid cells that the mesh cells over the region are wide together."""
+        return self.grid_count if self.span is None else self.span
 
     @property
     def count(self) -> int:
@@ -45,7 +58,7 @@ class MeshAxis:
     @property
     def spacing(self) -> float:
         """Distance (m) of mesh nodes."""
-        return self.grid_count * self.grid_spacing / self.region_cells
+        return self.width * self.grid_spacing / self.region_cells
 
     @property
     def unit(self) -> float:
@@ -54,16 +67,16 @@ class MeshAxis:
 
     @property
     def middle(self) -> float:
-        """Plane coordinate (m) of the region's middle."""
-        return self.start + 0.5 * self.grid_count * self.grid_spacing
+        """Plane coordinate (m) of the middle of the mesh cells over the region."""
+        return self.start + 0.5 * self.width * self.grid_spacing
 
     def grid_units(self, index: np.ndarray) -> np.ndarray:
         """Positions of grid points from ``start``, in units."""
-        return (2 * index + 1) * self.region_cells
+        return (2 * (index + self.lead) + 1) * self.region_cells
 
     def node_units(self, index: np.ndarray) -> np.ndarray:
         """Positions of mesh nodes from ``start``, in units."""
-        return (2 * (index - self.before) + 1) * self.grid_count
+        return (2 * (index - self.before) + 1) * self.width
 
     def nodes(self, count: int) -> np.ndarray:
         """(count,) positions (m) of the nodes of a mesh with ``count`` cells over the same area, from ``middle``."""
@@ -111,14 +124,18 @@ class Mesh:
         return cls(x, y, _shapes((y.count, x.count), design))
 
     def positions(self, level: int) -> tuple[np.ndarray, np.ndarray]:
-        """x (column,) and y (row,) of a mesh's nodes (m), from the region's middle."""
+        """x (column,) and y (row,) of a mesh's nodes (m), from the middle over the region."""
         rows, columns = self.shapes[level]
         return self.x.nodes(columns), self.y.nodes(rows)
 
 
 def _axis(first_point: float, grid_count: int, grid_spacing: float, spacing: float) -> MeshAxis:
-    cells = _rounded(grid_count * grid_spacing / spacing)
-    return MeshAxis(first_point - 0.5 * grid_spacing, grid_count, grid_spacing, cells)
+    edge, whole = first_point - 0.5 * grid_spacing, _rounded(spacing / grid_spacing)
+    if abs(spacing - whole * grid_spacing) > _WHOLE * grid_spacing:
+        return MeshAxis(edge, grid_count, grid_spacing, _rounded(grid_count * grid_spacing / spacing))
+    cells = ceil(grid_count / whole)
+    lead = (cells * whole - grid_count) // 2
+    return MeshAxis(edge - lead * grid_spacing, grid_count, grid_spacing, cells, lead=lead, span=cells * whole)
 
 
 def _shapes(finest: tuple[int, int], design: MeshDesign) -> tuple[tuple[int, int], ...]:

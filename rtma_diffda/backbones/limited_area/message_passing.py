@@ -152,5 +152,5 @@ class MessagePassing(nn.Module):
 def recomputed(layer: MessagePassing, function: Callable[..., _Result], *arguments: object) -> _Result:
     """``function`` of the arguments; activations are computed again in the backward pass if its evaluation says so."""
     if layer.evaluation.recompute and torch.is_grad_enabled():
-        return checkpoint(function, *arguments, use_reentrant=False)
+        return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)
     return function(*arguments)

@@ -61,7 +61,7 @@ class FlatMesh(nn.Module):
 
     def forward(self, nodes: Tensor, noise: Tensor | None = None) -> Tensor:
         """Nodes (node, member, width) after all layers."""
-        states = self.m2m_embedder(self.edges.features)[:, None]
+        states = self.edges.embedded(self.m2m_embedder)
         for layer in self.processor.values():
             nodes, states = recomputed(layer, layer, nodes, nodes, states, self.edges, noise)
         return nodes
@@ -129,7 +129,7 @@ class HierarchicalLevels(nn.Module):
         members = bottom.shape[1]
         above = [self.embedded_level(level).expand(-1, members, -1) for level in range(1, self.levels)]
         embedded = (
-            [embed(edges.features)[:, None] for embed, edges in zip(embedders, sets, strict=True)]
+            [edges.embedded(embed) for embed, edges in zip(embedders, sets, strict=True)]
             for embedders, sets in (
                 (self.mesh_same_embedders, self.same),
                 (self.mesh_up_embedders, self.up),

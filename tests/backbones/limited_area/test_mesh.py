@@ -25,7 +25,7 @@ def points(x, y):
 
 
 def test_levels_have_any_size():
-    assert shapes(2345, 1597) == ((532, 782), (177, 261), (59, 87), (20, 29), (7, 10), (2, 3))
+    assert shapes(2345, 1597) == ((533, 782), (178, 261), (59, 87), (20, 29), (7, 10), (2, 3))
     assert shapes(128, 128) == ((43, 43), (14, 14), (5, 5), (2, 2))
     assert shapes(30, 15, spacing=3, refinement=2) == ((5, 10), (3, 5), (2, 3))  # halves go up
     assert shapes(128, 128, levels=2) == ((43, 43), (14, 14))
@@ -33,10 +33,14 @@ def test_levels_have_any_size():
     assert shapes(128, 96, kind="multiscale", spacing=4, refinement=4) == ((24, 32), (6, 8), (2, 2))
 
 
-def test_spacing_is_nearly_the_same_in_both_directions():
-    mesh = Mesh.of(grid(100, 37, dx=2e3, dy=2e3), MeshDesign(spacing=3), None)
-    assert mesh.shapes[0] == (12, 33)
-    assert mesh.x.spacing == pytest.approx(200e3 / 33) and mesh.y.spacing == pytest.approx(74e3 / 12)
+def test_spacing_of_whole_cells_is_exact_and_any_other_nearly_the_same_in_both_directions():
+    whole = Mesh.of(grid(100, 37, dx=2e3, dy=2e3), MeshDesign(spacing=3), None)
+    assert whole.shapes[0] == (13, 34)
+    assert whole.x.spacing == whole.y.spacing == 6e3
+    assert (whole.x.lead, whole.y.lead) == (1, 1)  # of the 2 cells by which 34 · 3 and 13 · 3 reach beyond 100 and 37
+    mesh = Mesh.of(grid(100, 37, dx=2e3, dy=2e3), MeshDesign(spacing=2.9), None)
+    assert mesh.shapes[0] == (13, 34)
+    assert mesh.x.spacing == pytest.approx(200e3 / 34) and mesh.y.spacing == pytest.approx(74e3 / 13)
     oblong = Mesh.of(grid(60, 60, dx=1e3, dy=3e3), MeshDesign(spacing=3, kind="flat"), None)  # 60 × 180 km, 6 km
     assert oblong.shapes[0] == (30, 10)
 
@@ -73,6 +77,13 @@ def test_coarser_meshes_cover_the_grown_area():
     np.testing.assert_allclose(mesh.positions(1)[0], [-12e3, -6e3, 0.0, 6e3, 12e3])
 
 
+def test_a_lead_moves_points_against_nodes():
+    axis = MeshAxis(start=-9.0, grid_count=7, grid_spacing=2.0, region_cells=3, before=1, lead=1, span=9)
+    assert axis.count == 4 and axis.spacing == 6.0 and axis.middle == 0.0
+    np.testing.assert_allclose(axis.grid_units(np.arange(7)) * axis.unit, 3.0 + 2.0 * np.arange(7))
+    np.testing.assert_allclose(axis.node_units(np.arange(4)) * axis.unit, [-3.0, 3.0, 9.0, 15.0])
+
+
 def test_units_are_whole_and_exact():
     axis = MeshAxis(start=-7.0, grid_count=7, grid_spacing=2.0, region_cells=3, before=2, after=1)
     assert axis.count == 6 and axis.spacing == pytest.approx(14 / 3)
@@ -83,10 +94,10 @@ def test_units_are_whole_and_exact():
 @pytest.mark.parametrize(
     ("size", "settings", "sentence"),
     [
-        ((4, 40), {}, r"4 × 40 points .* spacing 3: 1 × 13 nodes; expected at least 2"),
+        ((3, 40), {}, r"3 × 40 points .* spacing 3: 1 × 14 nodes; expected at least 2"),
         ((6, 6), {"kind": "flat", "mesh_to_grid_neighbours": 5}, r"2 × 2 nodes; .* 5 in all"),
         ((12, 12), {}, r"4 × 4 nodes leaves room for 1 level.* of refinement 3 .* hierarchical mesh of 2"),
-        ((40, 12), {"kind": "multiscale"}, r"13 × 4 nodes leaves room for 1 level"),
+        ((40, 12), {"kind": "multiscale"}, r"14 × 4 nodes leaves room for 1 level"),
         ((128, 128), {"levels": 5}, r"43 × 43 nodes leaves room for 4 level.* of 5 or more was asked for"),
     ],
 )

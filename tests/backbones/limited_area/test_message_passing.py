@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rtma_diffda.backbones.limited_area.edges import Edges
+from rtma_diffda.backbones.limited_area.edges import Edges, distinct_rows
 from rtma_diffda.backbones.limited_area.evaluation import Evaluation
 from rtma_diffda.backbones.limited_area.graph import EdgeSet
 from rtma_diffda.backbones.limited_area.message_passing import MessagePassing
@@ -54,3 +54,20 @@ def test_sums_by_reshape_equal_scattered_ones():
         torch.testing.assert_close(*sums)
     second = even.summed(messages[2:], 1, 2, mean=False, fixed_degree=False)
     torch.testing.assert_close(second[0], messages[2] + messages[3])
+
+
+def test_features_are_embedded_once_for_every_different_row():
+    features = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, -1.0], [1.0, 1.0, 0.0], [1.0, 0.0, -1.0], [1.0, 0.0, 1.0]])
+    distinct, which = distinct_rows(features)
+    assert len(distinct) == 3
+    torch.testing.assert_close(distinct[which], features)
+    repeated = Edges(EdgeSet(torch.zeros(8, dtype=int), torch.arange(8), features[:2].repeat(4, 1), 1, 8))
+    seen = []
+
+    def embedder(rows: torch.Tensor) -> torch.Tensor:
+        seen.append(len(rows))
+        return 2.0 * rows
+
+    torch.testing.assert_close(repeated.embedded(embedder)[:, 0], 2.0 * features[:2].repeat(4, 1))
+    torch.testing.assert_close(repeated.embedded(embedder, slice(3, 6))[:, 0], 2.0 * features[:2].repeat(4, 1)[3:6])
+    assert seen == [2, 2]
