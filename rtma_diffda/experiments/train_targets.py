@@ -50,6 +50,7 @@ class NetworkSettings:
         widths, blocks, patch: of convolutions.
         hidden, layers: width and number of layers of message passing.
         spacing: of the finest mesh, in grid nodes of the graph: points, or those of the coarsest convolutions.
+        trained: of a hybrid: all of it, or its mesh alone, while its convolutions stay as they begin.
         orientations: in how many ways a batch is seen.
         penalty: what regression makes of an error.
     """
@@ -61,12 +62,15 @@ class NetworkSettings:
     hidden: int | None = None
     layers: int = 4
     spacing: float | None = None
+    trained: str = "all"
     orientations: int = 4
     penalty: str = "squared"
 
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES:
             raise UsageError(f"network.backbone is '{self.backbone}'; it may be {', '.join(BACKBONES)}")
+        if self.trained != "all" and (self.trained, self.backbone) != ("mesh", "hybrid"):
+            raise UsageError(f"network.trained is '{self.trained}'; it may be all, or mesh of a hybrid")
 
     def sizes(self) -> dict[str, Any]:
         """Sizes of a U-Net that are not left to the target."""
@@ -220,7 +224,10 @@ class DenoiserTarget:
         encoding = material.encoding(observations=True)
         training = DenoisingTraining(orientations=settings.orientations)
         backbone = BACKBONES[settings.backbone](settings, encoding, material.pairs.layout.grid)
-        return DenoisingNetwork(encoding, backbone, training)
+        network = DenoisingNetwork(encoding, backbone, training)
+        for name, weight in network.named_parameters():
+            weight.requires_grad_(settings.trained == "all" or not name.startswith(_OF_HYBRID))
+        return network
 
     def begin(self, network: torch.nn.Module, start: Checkpoint) -> object:
         """See ``Target``: all weights, or those of a U-Net's convolutions that a hybrid has too.

@@ -1,10 +1,11 @@
 """Time and memory of a step of our limited-area graph networks, against Neural-LAM's, in one run.
 
     python validation/benchmarks/limited_area.py --peer-python PEER/bin/python [--models GraphLAM,HiLAM] [--points 128]
-        [--ways default,plain,…] [--repeats 5] [--threads 1]
+        [--ways default,plain,…] [--repeats 5] [--threads 1] [--graph ours|peer]
 
-Both sides have the same weights (width 64, 4 processor layers, 17 variables), the same graph (made by
-weather-model-graphs, one mesh node per 3 cells), inputs and loss, in float32 on a CPU. Every figure comes from a fresh
+Both sides have the same weights (width 64, 4 processor layers, 17 variables), the same graph (one mesh node per 3
+cells; made by our builder, or by weather-model-graphs, which makes of that request one per 4.7), inputs and loss, in
+float32 on a CPU. Every figure comes from a fresh
 process; sides and ways take turns, and medians are printed with their ratio to the peer's. Memory is the highest above
 what the process used with the model and its inputs in place. ``predict`` is a step without gradients, ``train`` one
 with them. Without ``--peer-python`` a case that an earlier run kept with ``--case`` is measured for our side alone.
@@ -60,6 +61,31 @@ def measure_ours(chosen: argparse.Namespace) -> None:
     called = torch.compile(module) if chosen.way == "compiled" else module
     inputs = [case[name] for name in ("state", "previous", "forcing")]
     report(measure(lambda: called(*inputs)[0], case["target"], module, steps=chosen.steps))
+
+
+def write_our_graph(model: str, points: int, path: Path) -> None:
+    """The graph of our builder as Neural-LAM stores one: raw metres, by names of files, and the points' coordinates."""
+    from limited_area_case import CELLS, SPACING
+
+    from rtma_diffda.backbones.limited_area.graph_builder import build_graph
+    from rtma_diffda.backbones.limited_area.mesh_design import MeshDesign
+    from rtma_diffda.geo.grid import ProjectedGrid
+
+    grid = ProjectedGrid("+proj=lcc +lat_1=45 +lat_2=45 +lat_0=45 +R=6371200", points, points, SPACING, SPACING, 0, 0)
+    design = MeshDesign("flat" if model == "GraphLAM" else "hierarchical", spacing=CELLS, refinement=3)
+    graph, metres = build_graph(grid, design), (points - 1) * SPACING
+    sets = {"g2m": graph.grid_to_mesh, "m2g": graph.mesh_to_grid}
+    lists = {"m2m": graph.same_level, "mesh_up": graph.upward, "mesh_down": graph.downward}
+    stored = {"mesh_features": [part * metres for part in graph.mesh_features]}
+    for name, edges in sets.items():
+        stored[f"{name}_edge_index"] = torch.stack([edges.senders, edges.receivers])
+        stored[f"{name}_features"] = edges.features * metres
+    for name, levels in lists.items():
+        if levels:
+            stored[f"{name}_edge_index"] = [torch.stack([edges.senders, edges.receivers]) for edges in levels]
+            stored[f"{name}_features"] = [edges.features * metres for edges in levels]
+    rows, columns = torch.meshgrid(*[torch.arange(points, dtype=torch.float64) * SPACING] * 2, indexing="ij")
+    torch.save({"graph": stored, "xy": torch.stack([columns.flatten(), rows.flatten()], dim=1)}, path)
 
 
 def figures_of(side: str, case: Path, chosen: argparse.Namespace) -> dict:
@@ -120,6 +146,9 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--graph", choices=("ours", "peer"), default="ours", help="whose builder makes both sides' graph"
+    )
     parser.add_argument("--case", type=Path, help="directory that keeps the cases; made anew where there is a peer")
     chosen = parser.parse_args()
     print(f"{'':44s} {'CPU s':>8s} {'wall s':>8s} {'GiB':>9s}   peer's: CPU     wall   memory, times ours")
@@ -130,6 +159,9 @@ def main() -> int:
             if chosen.peer_python:
                 script = str(HERE / "limited_area_peer.py")
                 made = [chosen.peer_python, script, str(case), "--make", model, "--points", str(chosen.points)]
+                if chosen.graph == "ours":
+                    write_our_graph(model, chosen.points, Path(folder) / "graph.pt")
+                    made += ["--graph", str(Path(folder) / "graph.pt")]
                 subprocess.run(made, check=True, capture_output=True)
             met.append(compared(model, case, chosen))
     print(f"limited area: goals met for {sum(met)} of {len(met)} models: {'passed' if all(met) else 'FAILED'}")

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
+from limited_area_case import CELLS, FORCING, HIDDEN, LAYERS, SPACING, STATE, STATIC
 from limited_area_measure import measure, report, worker_arguments
 
-STATE, FORCING, STATIC, HIDDEN, LAYERS, SPACING, CELLS = 17, 5, 4, 64, 4, 2500.0, 3
 UNUSED = ("mllam_data_prep", "mlflow", "mlflow.pytorch", "wandb")
 
 
@@ -95,12 +95,12 @@ def predictor(case: dict) -> torch.nn.Module:
         return getattr(models, case["model"])(datastore=datastore, **options)
 
 
-def make(model: str, points: int) -> dict:
-    """A case: graph, random weights and inputs."""
+def make(model: str, points: int, graph: Path | None) -> dict:
+    """A case: graph (of a file, or made here), random weights and inputs."""
     torch.manual_seed(0)
     xy = plane(points)
     case = {"model": model, "xy": torch.from_numpy(xy), "static": torch.randn(len(xy), STATIC)}
-    case["graph"] = graph_tensors(model, xy)
+    case |= {"graph": graph_tensors(model, xy)} if graph is None else torch.load(graph, weights_only=True)
     case["weights"] = dict(predictor(case).state_dict())
     widths = {"state": STATE, "previous": STATE, "forcing": 3 * FORCING, "target": STATE}
     return case | {name: torch.randn(1, len(xy), width) for name, width in widths.items()}
@@ -110,10 +110,11 @@ def main() -> None:
     parser = worker_arguments()
     parser.add_argument("--make", default=None)
     parser.add_argument("--points", type=int, default=128)
+    parser.add_argument("--graph", type=Path, default=None)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     if chosen.make:
-        torch.save(make(chosen.make, chosen.points), chosen.case)
+        torch.save(make(chosen.make, chosen.points, chosen.graph), chosen.case)
         return
     case = torch.load(chosen.case, weights_only=True)
     module = predictor(case)
