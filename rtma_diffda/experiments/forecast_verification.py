@@ -23,6 +23,7 @@ from rtma_diffda.experiments.forecast_models import (
     LIMITED_AREA,
     PERSISTENCE,
     ForecastSetting,
+    packaged_forecast,
 )
 from rtma_diffda.experiments.progress import progress
 from rtma_diffda.experiments.reporting import RunSummary
@@ -30,6 +31,8 @@ from rtma_diffda.experiments.settings import require_between
 from rtma_diffda.experiments.simulate import SimulateSettings, make_runs
 from rtma_diffda.fields.boundary import Boundary
 from rtma_diffda.fields.state import State
+from rtma_diffda.forecast.forecast_checkpoint import load_forecast
+from rtma_diffda.forecast.limited_area import LimitedAreaForecast
 from rtma_diffda.forecast.steps import forecast_states
 from rtma_diffda.interfaces import ForecastModel
 from rtma_diffda.io.atomic import write_bytes
@@ -128,8 +131,11 @@ def verify_forecasts(
     rows: list[dict[str, object]] = []
     responses: list[pd.DataFrame] = []
     files: dict[str, Path] = {}
+    networks: dict[str, LimitedAreaForecast] = {}
     for number in progress(numbers, "forecasts of test runs", shown=progress_shown):
-        models = _models(read_run(data.run_path(seed, "test", number)), settings, checkpoint, seed=seed, number=number)
+        run = read_run(data.run_path(seed, "test", number))
+        networks = networks or _networks(run, settings, checkpoint)
+        models = _models(run, networks, run_generator(seed, "test", number, "judge"))
         rows += _scored(models, settings)
         responses += _responses(models, settings)
         if not files:
@@ -137,17 +143,24 @@ def verify_forecasts(
     return _report(pd.DataFrame(rows), pd.concat(responses, ignore_index=True), output, files)
 
 
-def _models(
-    run: SimulatedRun, settings: ForecastVerification, checkpoint: str | None, *, seed: int, number: int
-) -> _RunModels:
+def _networks(
+    run: SimulatedRun, settings: ForecastVerification, checkpoint: str | None
+) -> dict[str, LimitedAreaForecast]:
+    """The limited-area model and those to compare it with, by name, on the place of a run."""
+    paths = {LIMITED_AREA: Path(checkpoint) if checkpoint else packaged_forecast()}
+    paths |= {name: Path(path) for name, path in settings.others.items()}
+    names = run.layout.names
+    return {
+        name: load_forecast(path, run.static, variables=names, without_boundary=True) for name, path in paths.items()
+    }
+
+
+def _models(run: SimulatedRun, networks: Mapping[str, LimitedAreaForecast], generator: torch.Generator) -> _RunModels:
     static = run.large_scale_static
     boundary = Boundary(tuple(run.large_scale), run.times[0], "the simulated large scale", static)
-    step = run.times[1] - run.times[0]
-    setting = ForecastSetting(run.layout, run.static, step, static, checkpoint, without_boundary=True)
-    models = {name: build(setting) for name, build in FORECASTS.items()}
-    for name, path in settings.others.items():
-        models[name] = FORECASTS[LIMITED_AREA](replace(setting, checkpoint=path))
-    generator = run_generator(seed, "test", number, "judge")
+    setting = ForecastSetting(run.layout, run.static, run.times[1] - run.times[0], static)
+    models: dict[str, ForecastModel] = {name: replace(network, static=run.static) for name, network in networks.items()}
+    models |= {name: FORECASTS[name](setting) for name in (PERSISTENCE, GLOBAL_STATE, GLOBAL_CHANGE)}
     order = torch.randperm(len(run.large_scale), generator=generator)
     return _RunModels(run, models, boundary, _reordered(boundary, order.tolist()))
 

@@ -65,6 +65,7 @@ class ForecastNetworkSettings:
     levels: int | None = None
     hidden: int = 64
     layers: int = 2
+    propagation: bool = True
     convolutions: tuple[int, ...] = (96, 128)
     patch: int = 4
     width_km: float = 90.0
@@ -88,6 +89,7 @@ class ForecastNetworkSettings:
             parallel=self.mesh == "parallel",
             hidden=self.hidden,
             layers=self.layers,
+            propagation=self.propagation,
             convolutions=self.convolutions,
             patch=self.patch,
             meshed=self.mesh != "none",

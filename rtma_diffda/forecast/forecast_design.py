@@ -77,6 +77,8 @@ class ForecastDesign:
         parallel: whether a hierarchical mesh passes messages along all edges at once.
         hidden: width of nodes, edges and messages.
         layers: of the processor.
+        propagation: whether mesh nodes begin with the mean of what they hear, and points with the mean of what the mesh
+            answers, rather than with themselves: a boundary then reaches the points from the first update on.
         convolutions: widths of convolutions on the region's grid, finest first; empty for a pure graph network.
         patch: points a side of what the finest convolutions see as one vector.
         meshed: False leaves mesh and boundary nodes out: a U-Net.
@@ -88,6 +90,7 @@ class ForecastDesign:
     parallel: bool = False
     hidden: int = 64
     layers: int = 2
+    propagation: bool = True
     convolutions: tuple[int, ...] = (96, 128)
     patch: int = 4
     meshed: bool = True
@@ -122,6 +125,8 @@ class ForecastDesign:
             mesh=kind,
             hidden=self.hidden,
             processor_layers=self.layers,
+            grid_to_mesh="propagation" if self.propagation else "interaction",
+            mesh_to_grid="propagation" if self.propagation else "interaction",
             convolutions=self.convolutions,
             patch=self.patch,
             meshed=self.meshed,
