@@ -183,18 +183,19 @@ def forecast_card(provenance: Mapping[str, Any]) -> str:
     return f"""# forecast
 
 Forecasts of 2 m temperature, 2 m dew point, 10 m wind and surface pressure on a limited area, an hour at a time, from
-two states an hour apart and the states of a global run around the area, which enter at boundary nodes of its graph.
+two states an hour apart and the states of a global run around the area. Those enter at boundary nodes of its graph and,
+as far as `interpolated` is set, at its points, which are told the global change.
 
 ## Trained on
 
 Simulated weather: data set {data["name"]}, seed {data["seed"]}, {provenance["splits"]["train"]} training runs of
-{data["hours"]} h, each with its own terrain, on {grid[1]} × {grid[2]} points of {grid[3] / 1000:g} km; their large
-scale, with errors of its own, is the global run. {provenance["splits"]["validation"]} validation runs chose the
-weights.
-Initial states in training are true states.
+{data["hours"]} h, each with its own terrain, on {grid[1]} × {grid[2]} points of {grid[3] / 1000:g} km;
+their large scale, with errors of its own, is the global run.
+{provenance["splits"]["validation"]} validation runs chose the weights. Initial states in training are true states.
 
-{_effort(provenance)}{before}; best validation loss {"not measured" if loss is None else f"{loss:.4f}"}
-(squared error in units of one-step differences, mean over variables and {provenance["rollout"]} step(s)).
+{_effort(provenance)}{before}; best validation loss
+{"not measured" if loss is None else f"{loss:.4f}"} (squared error in units of one-step differences, mean over
+variables and {provenance["rollout"]} step(s)).
 
 The command, which also goes on with a training that was interrupted:
 
