@@ -33,5 +33,5 @@ class Backbone(Protocol):
         """The design for fields of another grid; itself where the grid does not matter.
 
         Raises:
-            UsageError: there is no such network on that grid: its spacing differs, or it is too small.
+            UsageError: there is no such network on that grid: it is too small.
         """

@@ -31,7 +31,7 @@ DEFAULT = "default"
 """Name of the setting that is not a sensitivity test."""
 
 DEFAULT_METHODS = tuple(
-    name for name in COMPARED if name not in ("diffda", "diffusion_unet", "diffusion_graph", "diffusion_meshless")
+    name for name in COMPARED if name not in ("diffda", "diffusion_hybrid", "diffusion_graph", "diffusion_meshless")
 )
 """Without the published recipe, which takes minutes an analysis, and without other networks of the same denoiser."""
 

@@ -4,8 +4,8 @@
 and errors are free. ``diffusion_channels`` shows the observations to the network. ``diffusion_centred`` moves the
 ensemble of ``diffusion`` towards the regression network's analysis. ``diffda`` is the published recipe: replacement
 with resampling along DiffDA's own noise levels, here with every tenth of them. The same denoiser's job done by other
-networks, and otherwise as ``diffusion``: ``diffusion_unet``, ``diffusion_graph`` (a mesh alone) and
-``diffusion_meshless`` (the default's convolutions without its mesh).
+networks, and otherwise as ``diffusion``: ``diffusion_hybrid`` (a mesh in place of the coarsest convolutions),
+``diffusion_graph`` (a mesh alone) and ``diffusion_meshless`` (the hybrid without its mesh).
 """
 
 from collections.abc import Callable, Mapping
@@ -39,7 +39,7 @@ DENOISERS: Mapping[str, str] = {
     "diffusion_channels": "denoiser",
     "diffusion_centred": "denoiser",
     "diffda": "denoiser",
-    "diffusion_unet": "denoiser_unet",
+    "diffusion_hybrid": "denoiser_hybrid",
     "diffusion_graph": "denoiser_graph",
     "diffusion_meshless": "denoiser_meshless",
 }

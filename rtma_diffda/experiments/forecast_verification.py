@@ -199,7 +199,7 @@ def _responses(models: _RunModels, settings: ForecastVerification) -> Iterator[p
     run, network = models.run, models.models[LIMITED_AREA]
     start = _starts(run, settings)[0]
     history = [run.truth.state(start - 1), run.truth.state(start)]
-    warmer = _warmed(models.boundary, run)
+    warmer = _warmed(models.boundary, run, after=history[-1].valid_time)
     pair = [forecast_states(network, history, b, steps=settings.leads[-1]) for b in (models.boundary, warmer)]
     for lead in settings.leads:
         change = (pair[1][lead - 1].values - pair[0][lead - 1].values)[:, run.layout.index("t2m")]
@@ -207,14 +207,19 @@ def _responses(models: _RunModels, settings: ForecastVerification) -> Iterator[p
         yield found.assign(lead=lead, run=run.name)
 
 
-def _warmed(boundary: Boundary, run: SimulatedRun) -> Boundary:
-    """The boundary with temperatures 3 K higher at the points outside the region."""
+def _warmed(boundary: Boundary, run: SimulatedRun, *, after: np.datetime64) -> Boundary:
+    """The boundary with temperatures 3 K higher at the points outside the region, later than a time.
+
+    A disturbance that had been there before would be no change, and changes are what the network is told.
+    """
     outer, grid = boundary.states[0].layout.grid, run.layout.grid
     x, y = np.meshgrid(outer.x, outer.y)
     outside = (x < grid.x[0]) | (x > grid.x[-1]) | (y < grid.y[0]) | (y > grid.y[-1])
     warmth = _DISTURBANCE * torch.from_numpy(outside)
 
     def warmer(state: State) -> State:
+        if state.valid_time <= after:
+            return state
         values = state.values.clone()
         values[:, state.layout.index("t2m")] += warmth.to(values)
         return state.with_values(values)

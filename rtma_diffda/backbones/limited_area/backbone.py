@@ -76,12 +76,6 @@ class LimitedAreaBackbone:
         """See ``Backbone``."""
         if (grid.nx, grid.ny, grid.dx, grid.dy) == (self.grid.nx, self.grid.ny, self.grid.dx, self.grid.dy):
             return self
-        for own, there in ((self.grid.dx, grid.dx), (self.grid.dy, grid.dy)):
-            if abs(there / own - 1.0) > 0.1:
-                raise UsageError(
-                    f"a limited-area network of {self.grid.dx:g} × {self.grid.dy:g} m cannot be laid over a grid of "
-                    f"{grid.dx:g} × {grid.dy:g} m"
-                )
         moved = replace(self, grid=grid, stored=None, unit=unit_of(self.graph))
         _ = moved.graph  # says at once where the grid is too small
         return moved
