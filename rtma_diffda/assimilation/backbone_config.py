@@ -41,7 +41,9 @@ def backbone_from(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> B
 
 
 def _unet_config(backbone: UNetSettings) -> dict[str, Any]:
-    return {"kind": "unet", **asdict(backbone), "widths": list(backbone.widths)}
+    settings = asdict(backbone) | {"widths": list(backbone.widths)}
+    del settings["beneath"]  # a U-Net by itself has nothing beneath it
+    return {"kind": "unet", **settings}
 
 
 def _unet(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> UNetSettings:

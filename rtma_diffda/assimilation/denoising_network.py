@@ -1,11 +1,12 @@
 """The denoiser of analyses: E[r | r + σ ε, background, observations], r = (x − x_b) / s, by a network F.
 
-    D(x; σ) = b + c_skip (x − b) + c_out F(c_in (x − b), background, land, time of day, observation channels; σ)
+    D(x; σ) = b + c_skip (x − b) + c_out F(c_in (x − b), background, land, time of day, observations, large scale; σ)
 
 b is optimal interpolation's increment over s, and the spread that c_skip, c_out and c_in are made for is what it says
 is left, √(1 − explained share), point by point: an untrained network returns the posterior of optimal interpolation,
 one point at a time. Shown no observations (all their channels 0), b = 0 and the same network is the *prior*, given the
-background alone, that guidance needs; half of the members are shown none in training ("observation dropout").
+background alone, that guidance needs; half of the members are shown none in training ("observation dropout"). The
+large scale is the state of a global run less the background, where the encoding has it and the run is there.
 References: Karras et al. (2022), arXiv 2206.00364 (preconditioning, loss); Huang et al. (2024), DiffDA (the background
 as context).
 """
@@ -17,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from rtma_diffda.assimilation.network_inputs import InputEncoding
-from rtma_diffda.assimilation.observation_channels import CHANNELS_A_VARIABLE
 from rtma_diffda.assimilation.simulated_observing import Observing, observe
 from rtma_diffda.assimilation.training_examples import NoisyExamples, draw_turns, require_orientations
 from rtma_diffda.backbones.backbone import Backbone
@@ -41,12 +41,14 @@ class DenoisingTraining:
     Attributes:
         observing: networks of stations.
         prior_share: of the members, which are shown no observation.
+        without_large_scale: share of the members that are not told the large scale, of a network that knows one.
         noise: distribution of noise levels.
         orientations: in how many ways, turned by right angles, every batch is seen, each with noise of its own.
     """
 
     observing: Observing = field(default_factory=Observing)
     prior_share: float = 0.5
+    without_large_scale: float = 0.0
     noise: NoiseDistribution = field(default_factory=lambda: LogNormal(mean=-0.3, std=1.4))
     orientations: int = 1
 
@@ -54,6 +56,8 @@ class DenoisingTraining:
         require_orientations(self.orientations)
         if not 0.0 <= self.prior_share <= 1.0:
             raise UsageError(f"prior_share must be 0 … 1; found {self.prior_share}")
+        if not 0.0 <= self.without_large_scale <= 1.0:
+            raise UsageError(f"without_large_scale must be 0 … 1; found {self.without_large_scale}")
 
 
 def denoiser_settings(
@@ -67,9 +71,10 @@ def denoiser_settings(
 
 
 def denoiser_channels(encoding: InputEncoding) -> tuple[int, int]:
-    """Channels that a denoiser on ``encoding`` takes and gives: noisy fields, context, observations; fields."""
+    """Channels of a denoiser on ``encoding``: noisy fields, context, observations and large scale in, fields out."""
     variables = len(encoding.names)
-    return variables + encoding.context_count + CHANNELS_A_VARIABLE * variables, variables
+    told = encoding.context_count + encoding.observed_count + encoding.large_scale_count
+    return variables + told, variables
 
 
 class DenoisingNetwork(nn.Module):
@@ -116,7 +121,7 @@ class DenoisingNetwork(nn.Module):
         Args:
             noisy: (member, channel, y, x) r + σ ε.
             sigma: (member,) noise level.
-            context: (member, context + observed, y, x), ``NetworkInputs.side_by_side`` of the encoding.
+            context: (member, context + observed + large scale, y, x), ``NetworkInputs.side_by_side`` of the encoding.
         """
         base, coefficients = self._base(context), self._coefficients(sigma, context)
         answer = self._answer(noisy - base, sigma, context, coefficients)
@@ -133,6 +138,9 @@ class DenoisingNetwork(nn.Module):
         observing = replace(settings.observing, none_share=settings.prior_share)
         with torch.autocast("cpu", enabled=False):  # covariances need float32
             inputs = self.encoding.of_batch(batch, observe(batch, observing, generator=generator))
+        if self.encoding.large_scale and settings.without_large_scale > 0.0:
+            told = torch.rand(len(batch), generator=generator) >= settings.without_large_scale
+            inputs = replace(inputs, large_scale=inputs.large_scale * told[:, None, None, None])
         clean = (batch.truth - batch.background) / self.encoding.scale(batch.background)
         turns = draw_turns(batch.layout.grid.shape, settings.orientations, generator=generator)
         sigma = settings.noise.draw(len(turns) * len(clean), generator=generator)

@@ -34,6 +34,15 @@ MEMBERS_AT_A_TIME = 16
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """What is fitted to a denoiser for one kind of problem; attributes as of ``DiffusionAssimilation``."""
+
+    entry: ObservationEntry
+    calibration: SpreadCalibration = field(default_factory=SpreadCalibration)
+    centring: Centring = field(default_factory=Centring)
+
+
+@dataclass(frozen=True)
 class DiffusionAssimilation:
     """Ensembles of analyses.
 
@@ -48,6 +57,7 @@ class DiffusionAssimilation:
         centring: how far.
         bfloat16: evaluate the network in bfloat16, with errors far below the spread: three times as fast on
             processors that have it, and three times as slow on others. None: where it is faster.
+        without_boundary: what holds for problems without global states, of a network that is told them; None: the same.
     """
 
     static: StaticFields
@@ -59,6 +69,7 @@ class DiffusionAssimilation:
     centre: AnalysisMethod | None = None
     centring: Centring = field(default_factory=Centring)
     bfloat16: bool | None = False
+    without_boundary: Fitted | None = None
 
     def __post_init__(self) -> None:
         if self.members < 1:
@@ -71,6 +82,8 @@ class DiffusionAssimilation:
             UsageError: the background has other variables than the network, or another order of them.
             InputError: a datum lies outside the grid, or sampling did not stay finite.
         """
+        if problem.boundary is None and self.without_boundary is not None:
+            return self._alone().analyse(problem, generator=generator)
         problem = in_fixed_order(problem)
         background = problem.background.values
         here = replace(self, network=self.network.on_grid(problem.background.layout.grid))
@@ -101,6 +114,13 @@ class DiffusionAssimilation:
             return PointAnalysis(by_background.mean(dim=1))
         spreads = torch.stack([spread(part[:, None, None])[0, 0] for part in by_background])
         return PointAnalysis(by_background.mean(dim=1), spreads.square().mean(dim=0).sqrt())
+
+    def _alone(self) -> "DiffusionAssimilation":
+        """The method for problems without global states."""
+        other = self.without_boundary
+        return replace(
+            self, entry=other.entry, calibration=other.calibration, centring=other.centring, without_boundary=None
+        )
 
     def _drawn(self, problem: AssimilationProblem, generator: torch.Generator) -> tuple[Tensor, int]:
         """Analyses (background's member, member, channel, y, x), not yet centred or calibrated, and network calls."""

@@ -15,6 +15,7 @@ def encoding_config(encoding: InputEncoding) -> dict[str, Any]:
         "scales": {name: float(scale) for name, scale in encoding.scales.items()},
         "observations": encoding.observations,
         "spacing": encoding.spacing,
+        "large_scale": encoding.large_scale,
         "background_errors": errors_config(encoding.background_errors),
         "observation_error_factors": {name: float(v) for name, v in encoding.observation_error_factors.items()},
     }
@@ -32,6 +33,7 @@ def encoding_from(config: Mapping[str, Any]) -> InputEncoding:
         config["observation_error_factors"],
         config["observations"],
         config.get("spacing"),
+        bool(config.get("large_scale", False)),
     )
 
 

@@ -32,6 +32,7 @@ from rtma_diffda.assimilation.places import Surroundings, with_background
 from rtma_diffda.assimilation.rotation import turned
 from rtma_diffda.assimilation.simulated_observing import Reports
 from rtma_diffda.errors import UsageError
+from rtma_diffda.fields.global_on_region import global_state
 from rtma_diffda.fields.pairs import Pairs
 from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.interfaces import AssimilationProblem
@@ -47,11 +48,14 @@ class NetworkInputs:
         context: (member, context, y, x) background, land and time of day.
         observed: (member, observed, y, x) ``observation_channels``; all 0 without observations.
         increment: (member, channel, y, x) optimal interpolation's, over s; 0 without observations.
+        large_scale: (member, large scale, y, x) the state of a global run minus the background, over s, and 1; all 0
+            where there is none.
     """
 
     context: Tensor
     observed: Tensor
     increment: Tensor
+    large_scale: Tensor
 
     @classmethod
     def joined_members(cls, parts: Sequence["NetworkInputs"]) -> "NetworkInputs":
@@ -61,15 +65,15 @@ class NetworkInputs:
 
     def to(self, device: torch.device | str) -> "NetworkInputs":
         """The same on another device."""
-        return NetworkInputs(self.context.to(device), self.observed.to(device), self.increment.to(device))
+        return NetworkInputs(**{name: getattr(self, name).to(device) for name in self.__dataclass_fields__})
 
     def side_by_side(self) -> Tensor:
-        """Context and observed channels: (member, context + observed, y, x)."""
-        return torch.cat([self.context, self.observed], dim=1)
+        """Context, observed and large-scale channels: (member, context + observed + large scale, y, x)."""
+        return torch.cat([self.context, self.observed, self.large_scale], dim=1)
 
     def select(self, members: Tensor) -> "NetworkInputs":
         """The members of an index tensor (m,)."""
-        return NetworkInputs(self.context[members], self.observed[members], self.increment[members])
+        return NetworkInputs(**{name: getattr(self, name)[members] for name in self.__dataclass_fields__})
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ class InputEncoding:
         observation_error_factors: {variable: what ``error_std`` is multiplied with in it}; 1 where not named.
         observations: False for a network that corrects the background without looking at any observation.
         spacing: of the grids (m) that the network knows; None where that was not recorded.
+        large_scale: whether a network is told the state of a global run.
     """
 
     scales: Mapping[str, float]
@@ -89,6 +94,7 @@ class InputEncoding:
     observation_error_factors: Mapping[str, float] = field(default_factory=dict)
     observations: bool = True
     spacing: float | None = None
+    large_scale: bool = False
 
     def __post_init__(self) -> None:
         if not self.scales or not all(scale > 0 for scale in self.scales.values()):
@@ -112,6 +118,11 @@ class InputEncoding:
         """Number of observed channels; 0 without observations."""
         return CHANNELS_A_VARIABLE * len(self.names) if self.observations else 0
 
+    @property
+    def large_scale_count(self) -> int:
+        """Number of large-scale channels; 0 for a network that is not told any."""
+        return (len(self.names) + 1) if self.large_scale else 0
+
     def scale(self, like: Tensor) -> Tensor:
         """s as (channel, 1, 1)."""
         return torch.tensor(list(self.scales.values()), dtype=like.dtype, device=like.device)[:, None, None]
@@ -125,12 +136,13 @@ class InputEncoding:
         self._check(batch.layout.names)
         landscape = Landscape(batch.orography, batch.land_fraction)
         context = context_channels(batch.background, landscape, batch.valid_time, batch.layout)
+        bare = self._bare(context, batch.background, batch.large_scale)
         if not self.observations:
-            return NetworkInputs(context, context[:, :0], torch.zeros_like(batch.background))
+            return bare
         found = BatchedInterpolation(self.background_errors, self.observation_error_factors)(batch, reports)
         scale = self.scale(batch.background)
         data = GridData.of_reports(reports, scale.flatten())
-        return self._observed(context, data, found.increment / scale, found.explained)
+        return self._observed(bare, data, found.increment / scale, found.explained)
 
     def of_problem(self, problem: AssimilationProblem, static: StaticFields) -> tuple[NetworkInputs, Tensor]:
         """Inputs of every member of the problem's background.
@@ -144,14 +156,14 @@ class InputEncoding:
             InputError: a datum lies outside the grid.
         """
         bare = self.context_of_problem(problem, static)
-        values, context, scale = problem.background.values.float(), bare.context, self.scale(bare.context)
+        values, scale = problem.background.values.float(), self.scale(bare.context)
         if not self.observations:
             return bare, scale.expand(problem.background.layout.shape)
         problem = in_fixed_order(problem)
         parts = [self._interpolated(problem, member, static) for member in range(len(values))]
         increment, prior, posterior = (torch.stack(part) for part in zip(*parts, strict=True))
         data, explained = GridData.of_problem(problem, scale.flatten()), coarsened(1.0 - posterior / prior)
-        return self._observed(context, data, increment.float() / scale, explained), posterior.mean(dim=0).sqrt()
+        return self._observed(bare, data, increment.float() / scale, explained), posterior.mean(dim=0).sqrt()
 
     def _interpolated(
         self, problem: AssimilationProblem, member: int, static: StaticFields
@@ -173,13 +185,25 @@ class InputEncoding:
 
         Raises:
             UsageError: the background has other variables than the encoding, or another order of them.
+            InputError: the global states lack a variable, or do not reach over the region and the analysis time.
         """
         layout, values = problem.background.layout, problem.background.values.float()
         self._check(layout.names)
         times = np.repeat(problem.background.valid_time, len(values))
         context = context_channels(values, _landscape(static, values), times, layout)
-        observed = context.new_zeros(len(values), self.observed_count, *values.shape[-2:])
-        return NetworkInputs(context, observed, torch.zeros_like(values))
+        known = None
+        if self.large_scale and problem.boundary is not None:
+            known = global_state(problem.boundary, static, layout, problem.background.valid_time).values.to(values)
+        return self._bare(context, values, known)
+
+    def _bare(self, context: Tensor, background: Tensor, large_scale: Tensor | None) -> NetworkInputs:
+        """Without observations; a large scale of None, or one that the network is not told, gives 0."""
+        observed = context.new_zeros(len(context), self.observed_count, *context.shape[-2:])
+        told = context.new_zeros(len(context), self.large_scale_count, *context.shape[-2:])
+        if self.large_scale and large_scale is not None:
+            told[:, :-1] = (large_scale - background) / self.scale(background)
+            told[:, -1] = 1.0
+        return NetworkInputs(context, observed, torch.zeros_like(background), told)
 
     def shortcomings(self, static: StaticFields, spacing: float) -> tuple[str, ...]:
         """Reasons to trust a network less: no terrain, or a grid of another ``spacing`` (m) than it learned from."""
@@ -205,15 +229,17 @@ class InputEncoding:
             turned(inputs.context, turns, vectors=context_vectors(self.names)),
             turned(inputs.observed, turns, vectors=signed, axes=unsigned),
             turned(inputs.increment, turns, vectors=wind),
+            turned(inputs.large_scale, turns, vectors=wind if self.large_scale else ()),
         )
 
     def turned_fields(self, fields: Tensor, turns: int) -> Tensor:
         """Fields (member, channel, y, x) of the encoding's variables, turned alike."""
         return turned(fields, turns, vectors=wind_components(self.names))
 
-    def _observed(self, context: Tensor, data: GridData, increment: Tensor, explained: Tensor) -> NetworkInputs:
+    def _observed(self, bare: NetworkInputs, data: GridData, increment: Tensor, explained: Tensor) -> NetworkInputs:
         at_points = point_channels(data, tuple(increment.shape))
-        return NetworkInputs(context, torch.cat([*at_points, increment, explained], dim=1).float(), increment)
+        observed = torch.cat([*at_points, increment, explained], dim=1).float()
+        return replace(bare, observed=observed, increment=increment)
 
     def _check(self, names: tuple[str, ...]) -> None:
         if names != self.names:

@@ -12,12 +12,15 @@ import pandas as pd
 from rtma_diffda.errors import InputError, UsageError
 from rtma_diffda.experiments.case import Case, CaseSources, limited, seeded
 from rtma_diffda.experiments.fold_verification import FoldSettings, fold_summary, verify_by_folds
+from rtma_diffda.experiments.global_forcing import forcing, forcing_in_words
 from rtma_diffda.experiments.ingest import account_in_words
 from rtma_diffda.experiments.methods import BuiltMethod, MethodSettings, build_method
 from rtma_diffda.experiments.publication import Publisher
 from rtma_diffda.experiments.reporting import PageHead, RunSummary, Verification, draw_analysis, page, withheld_pairs
 from rtma_diffda.experiments.settings import as_texts, as_time, require_between, require_texts, settings_from
+from rtma_diffda.fields.boundary import surrounding
 from rtma_diffda.fields.layout import Layout
+from rtma_diffda.geo.boundary_points import boundary_grid
 from rtma_diffda.geo.region import Region, load_region
 from rtma_diffda.interfaces import Analysis
 from rtma_diffda.io.atomic import explain_failures
@@ -94,6 +97,9 @@ class AnalyseSettings:
     time: np.datetime64
     background: str
     observations: tuple[str, ...]
+    global_runs: str | None = None
+    global_model: str = ""
+    latency_hours: float = 0.0
     data: str | None = None
     stations: str | None = None
     variables: tuple[str, ...] | None = None
@@ -109,6 +115,7 @@ class AnalyseSettings:
     def __post_init__(self) -> None:
         slot_index(self.time)
         require_between("window_minutes", self.window_minutes, 0.0, 720.0)
+        require_between("latency_hours", self.latency_hours, 0.0, 240.0)
         require_between("seed", self.seed, 0, 2**63 - 1)
         if self.variables is not None:
             require_texts("variables", self.variables)
@@ -233,6 +240,8 @@ def prepare_case(settings: AnalyseSettings) -> tuple[Case, IngestResult]:
     background = load_background(
         settings.background, layout=layout, static=static, valid_time=settings.time, region=region.name
     )
+    wider = boundary_grid(region.grid, spacing=region.boundary.spacing, width=region.boundary.width)
+    boundary = forcing(settings, Layout.of(wider, layout.names), surrounding(np.atleast_1d(settings.time)))
     ingest = read_observations(
         settings.observations,
         reference_time=settings.time,
@@ -243,9 +252,10 @@ def prepare_case(settings: AnalyseSettings) -> tuple[Case, IngestResult]:
     provenance = {
         "background": background.provenance,
         "observations": ", ".join(settings.observations),
+        **forcing_in_words(boundary),
         "height_terms": _height_terms(static.orography is not None, background.terrain_adjusted),
     }
-    case = sources.case(background.state, ingest.table, settings.window, provenance)
+    case = sources.case(background.state, ingest.table, settings.window, provenance, boundary=boundary)
     if not len(case.observations.used()):
         account = observation_account(case.table).to_string(index=False)
         raise InputError(

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from rtma_diffda.fields.boundary import Boundary
 from rtma_diffda.fields.limits import within_limits
 from rtma_diffda.fields.state import State
 from rtma_diffda.geo.region import Region
@@ -32,6 +33,7 @@ class Case:
         table: every datum offered, with all marks; other variables than the layout's included.
         observations: the part of the table that the layout concerns, with the same marks and order.
         provenance: where background and observations come from.
+        boundary: states of a global run around the analysis time; None where there are none.
     """
 
     region: Region
@@ -42,10 +44,12 @@ class Case:
     table: pd.DataFrame
     observations: Observations
     provenance: Mapping[str, str] = field(default_factory=dict)
+    boundary: Boundary | None = None
 
     def problem(self) -> AssimilationProblem:
         """What a method is given: the data without a mark."""
-        return AssimilationProblem(self.background, self.observations.used(), self.operator, self.window)
+        used = self.observations.used()
+        return AssimilationProblem(self.background, used, self.operator, self.window, boundary=self.boundary)
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,15 @@ class CaseSources:
     withheld: Collection[str] = ()
 
     def case(
-        self, background: State, table: pd.DataFrame, window: Window, provenance: Mapping[str, str] | None = None
+        self,
+        background: State,
+        table: pd.DataFrame,
+        window: Window,
+        provenance: Mapping[str, str] | None = None,
+        *,
+        boundary: Boundary | None = None,
     ) -> Case:
-        """A case from one background and the table of reports as ingested.
+        """A case from a background, the table of reports as ingested, and the states of a global run if there are any.
 
         Withheld stations are marked before the background check, which looks only at data without a mark: what verifies
         a background must not have been chosen by it.
@@ -75,7 +85,15 @@ class CaseSources:
         flags[concerned] = observations.flags
         marked = screened.assign(flags=flags)
         return Case(
-            self.region, self.static, operator, window, background, marked, observations, dict(provenance or {})
+            self.region,
+            self.static,
+            operator,
+            window,
+            background,
+            marked,
+            observations,
+            dict(provenance or {}),
+            boundary,
         )
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from rtma_diffda.assimilation.background_itself import BackgroundItself
 from rtma_diffda.assimilation.corrected_background import CorrectedBackground, corrected_cases
 from rtma_diffda.assimilation.denoiser_checkpoint import TrainedDenoiser, denoiser_from_checkpoint
+from rtma_diffda.assimilation.large_scale_blend import tuned_blend
 from rtma_diffda.assimilation.multivariate_interpolation import MultivariateInterpolation
 from rtma_diffda.assimilation.multivariate_tuning import tune_multivariate
 from rtma_diffda.assimilation.observation_interpolation import ObservationInterpolation
@@ -166,6 +167,16 @@ def _corrected_optimal_interpolation(name: str, workshop: Workshop) -> ComparedM
     return ComparedMethod(name, method, f"learned correction, then: {_describe(tuned)}", calls)
 
 
+def _large_scale_optimal_interpolation(name: str, workshop: Workshop) -> ComparedMethod:
+    blend = tuned_blend(workshop.cases)
+    cases = corrected_cases(blend, workshop.cases)
+    tuned = tune_on_truth(cases, truth_starts(cases[0].truth.layout))
+    method = CorrectedBackground(workshop.static, blend, _interpolation(tuned, workshop.static))
+    weights = ", ".join(f"{variable} {weight:.2f}" for variable, weight in blend.weights.items())
+    described = f"large scale of the global run, over {blend.points} points, times {weights}; then: {_describe(tuned)}"
+    return ComparedMethod(name, method, described)
+
+
 def _unet_regression(name: str, workshop: Workshop) -> ComparedMethod:
     where = workshop.checkpoint("unet_regression")
     return ComparedMethod(name, workshop.network(name), f"checkpoint {where.name}", 1)
@@ -187,6 +198,7 @@ COMPARED: Mapping[str, Callable[[str, Workshop], ComparedMethod]] = {
     "multivariate_interpolation": _multivariate_interpolation,
     "background_correction": _background_correction,
     "corrected_optimal_interpolation": _corrected_optimal_interpolation,
+    "large_scale_optimal_interpolation": _large_scale_optimal_interpolation,
     "unet_regression": _unet_regression,
     **dict.fromkeys(DENOISERS, _diffusion),
 }

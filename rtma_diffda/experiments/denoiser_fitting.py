@@ -28,6 +28,29 @@ def fitted_denoiser(
     centre: AnalysisMethod | None,
     seed: int,
 ) -> TrainedDenoiser:
+    """The denoiser with B of its residuals and its calibrations; arguments as for ``_fitted``.
+
+    A network that is told the large scale is fitted a second time without it.
+    """
+    fixed = {"centre": centre, "seed": seed}
+    if not network.encoding.large_scale:
+        return _fitted(network, cases, densities=densities, **fixed)
+    alone = _fitted(network, _without_boundary(cases), densities=_without_boundary(densities), **fixed)
+    return replace(_fitted(network, cases, densities=densities, **fixed), without_large_scale=alone)
+
+
+def _without_boundary(cases: Sequence[TruthCase]) -> tuple[TruthCase, ...]:
+    return tuple(replace(case, problem=replace(case.problem, boundary=None)) for case in cases)
+
+
+def _fitted(
+    network: DenoisingNetwork,
+    cases: Sequence[TruthCase],
+    *,
+    densities: Sequence[TruthCase],
+    centre: AnalysisMethod | None,
+    seed: int,
+) -> TrainedDenoiser:
     """The denoiser with B of its residuals and its calibrations.
 
     Args:

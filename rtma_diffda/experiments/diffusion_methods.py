@@ -3,9 +3,12 @@
 ``diffusion`` is the default of regional analyses: the prior given the background, and ``kalman``; stations, variables
 and errors are free. ``diffusion_channels`` shows the observations to the network. ``diffusion_centred`` moves the
 ensemble of ``diffusion`` towards the regression network's analysis. ``diffda`` is the published recipe: replacement
-with resampling along DiffDA's own noise levels, here with every tenth of them. The same denoiser's job done by other
-networks, and otherwise as ``diffusion``: ``diffusion_hybrid`` (a mesh in place of the coarsest convolutions),
-``diffusion_graph`` (a mesh alone) and ``diffusion_meshless`` (the hybrid without its mesh).
+with resampling along DiffDA's own noise levels, here with every tenth of them.
+
+The default's network is a hybrid of convolutions and a mesh, and the mesh is told the state of a global run. The same
+job done by other networks, and otherwise as ``diffusion``: ``diffusion_unet`` (the hybrid's convolutions without its
+mesh, so without the large scale), ``diffusion_unet_global`` (a U-Net that is told the large scale) and
+``diffusion_graph`` (a mesh alone, told it too).
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +16,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from rtma_diffda.assimilation.denoiser_checkpoint import TrainedDenoiser, denoiser_from_checkpoint
-from rtma_diffda.assimilation.diffusion import DiffusionAssimilation
+from rtma_diffda.assimilation.diffusion import DiffusionAssimilation, Fitted
 from rtma_diffda.assimilation.observation_entry import (
     ObservationEntry,
     ThroughChannels,
@@ -39,9 +42,9 @@ DENOISERS: Mapping[str, str] = {
     "diffusion_channels": "denoiser",
     "diffusion_centred": "denoiser",
     "diffda": "denoiser",
-    "diffusion_hybrid": "denoiser_hybrid",
+    "diffusion_unet": "denoiser_unet",
+    "diffusion_unet_global": "denoiser_unet_global",
     "diffusion_graph": "denoiser_graph",
-    "diffusion_meshless": "denoiser_meshless",
 }
 """The checkpoint of each method."""
 
@@ -68,17 +71,24 @@ def diffusion_method(
         static: terrain and land.
         centre: for ``diffusion_centred``.
     """
+    fitted = _fitted(name, trained)
     return DiffusionAssimilation(
         static,
         trained.network,
-        _OTHER_ENTRIES.get(name, _kalman)(trained),
+        fitted.entry,
         DIFFDA_SAMPLER if name == "diffda" else DEFAULT_SAMPLER,
         members=MEMBERS,
-        calibration=trained.calibrations.get(_calibrated_as(name), SpreadCalibration()),
+        calibration=fitted.calibration,
         centre=centre,
-        centring=trained.centring,
+        centring=fitted.centring,
         bfloat16=None,
+        without_boundary=None if trained.without_large_scale is None else _fitted(name, trained.without_large_scale),
     )
+
+
+def _fitted(name: str, trained: TrainedDenoiser) -> Fitted:
+    calibration = trained.calibrations.get(_calibrated_as(name), SpreadCalibration())
+    return Fitted(_OTHER_ENTRIES.get(name, _kalman)(trained), calibration, trained.centring)
 
 
 def _calibrated_as(name: str) -> str:

@@ -65,7 +65,7 @@ def scored_problem(case: Case) -> tuple[AssimilationProblem, np.ndarray]:
     observations = case.observations.select((case.observations.flags & ~doubtful) == 0)
     suspect = (observations.flags & np.int32(Flag.CONSISTENCY)) != 0
     clear = observations.with_flags(np.zeros(len(observations)))
-    return AssimilationProblem(case.background, clear, case.operator, case.window), suspect
+    return AssimilationProblem(case.background, clear, case.operator, case.window, boundary=case.boundary), suspect
 
 
 def fold_summary(verified: Mapping[str, Verification]) -> str:

@@ -22,6 +22,7 @@ from rtma_diffda.experiments.forecast_models import (
     packaged_forecast,
 )
 from rtma_diffda.experiments.forecast_verification import ForecastVerification, verify_forecasts
+from rtma_diffda.experiments.global_forcing import forcing, forcing_in_words
 from rtma_diffda.experiments.reporting import RunSummary
 from rtma_diffda.experiments.settings import as_time, require_between, settings_from
 from rtma_diffda.fields.boundary import Boundary, surrounding
@@ -35,7 +36,6 @@ from rtma_diffda.interfaces import ForecastModel
 from rtma_diffda.io.background import Background, load_background
 from rtma_diffda.io.checkpoint import read_checkpoint
 from rtma_diffda.io.forecast_file import ForecastProduct, write_forecast
-from rtma_diffda.io.global_runs import GlobalRunFiles
 from rtma_diffda.io.static_fields import load_static_fields
 from rtma_diffda.times import format_time
 from rtma_diffda.verification.display import aligned_text, display_field
@@ -161,28 +161,18 @@ def _boundary(settings: ForecastSettings, layout: Layout) -> Boundary | None:
     """
     if settings.global_runs is None:
         return None
-    checkpoint = read_checkpoint(Path(settings.checkpoint) if settings.checkpoint else packaged_forecast())
-    network, trained = network_of(checkpoint)
-    place = place_for(layout.grid, trained)
-    hour = np.timedelta64(1, "h")
-    source = GlobalRunFiles(
-        path=settings.global_runs,
-        layout=Layout.of(place.boundary_grid, layout.names),
-        latency=np.timedelta64(round(settings.latency_hours * 60), "m"),
-        source=settings.global_model,
+    network, trained = network_of(
+        read_checkpoint(Path(settings.checkpoint) if settings.checkpoint else packaged_forecast())
     )
     if settings.model == LIMITED_AREA:
         need = LimitedAreaForecast.needed_by(network.encoding, settings.time, settings.steps)
     else:
-        need = surrounding(settings.time + hour * np.array([0, settings.steps]))
-    return source.bracketing(need, available_at=settings.time + source.latency, before=settings.time)
+        need = surrounding(settings.time + np.timedelta64(1, "h") * np.array([0, settings.steps]))
+    place = place_for(layout.grid, trained)
+    return forcing(settings, Layout.of(place.boundary_grid, layout.names), need)
 
 
 def _product(settings: ForecastSettings, made: _Made) -> ForecastProduct:
-    boundary = made.boundary
-    forced = {"global_run": "none", "global_run_initial_time": "none"}
-    if boundary is not None:
-        forced = {"global_run": boundary.source, "global_run_initial_time": format_time(boundary.initial_time)}
     return ForecastProduct(
         domain=made.region.name,
         states=made.states,
@@ -193,7 +183,7 @@ def _product(settings: ForecastSettings, made: _Made) -> ForecastProduct:
             "software": f"rtma_diffda {__version__}",
             "model": settings.model,
             "initial_states": "; ".join(b.provenance for b in made.backgrounds),
-            **forced,
+            **forcing_in_words(made.boundary),
         },
         degraded=made.degraded,
     )

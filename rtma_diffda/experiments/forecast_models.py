@@ -8,8 +8,9 @@ import numpy as np
 
 from rtma_diffda.errors import InputError
 from rtma_diffda.fields.boundary import Boundary
+from rtma_diffda.fields.global_on_region import GlobalOnRegion
 from rtma_diffda.fields.layout import Layout
-from rtma_diffda.forecast.boundary_state import BoundaryState, GlobalOnRegion
+from rtma_diffda.forecast.boundary_state import BoundaryState
 from rtma_diffda.forecast.forecast_checkpoint import load_forecast
 from rtma_diffda.forecast.persistence import Persistence
 from rtma_diffda.geo.static_fields import StaticFields

@@ -156,9 +156,8 @@ def _networks(
 
 
 def _models(run: SimulatedRun, networks: Mapping[str, LimitedAreaForecast], generator: torch.Generator) -> _RunModels:
-    static = run.large_scale_static
-    boundary = Boundary(tuple(run.large_scale), run.times[0], "the simulated large scale", static)
-    setting = ForecastSetting(run.layout, run.static, run.times[1] - run.times[0], static)
+    boundary = run.boundary()
+    setting = ForecastSetting(run.layout, run.static, run.times[1] - run.times[0], run.large_scale_static)
     models: dict[str, ForecastModel] = {name: replace(network, static=run.static) for name, network in networks.items()}
     models |= {name: FORECASTS[name](setting) for name in (PERSISTENCE, GLOBAL_STATE, GLOBAL_CHANGE)}
     order = torch.randperm(len(run.large_scale), generator=generator)

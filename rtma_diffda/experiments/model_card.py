@@ -15,7 +15,8 @@ _PURPOSE: Mapping[str, str] = {
     "denoiser": (
         "The denoiser of the diffusion engine: ensembles of analyses of 2 m temperature, 2 m dew point, 10 m wind and "
         "surface pressure. Without observations in its channels it is the prior given the background, which `kalman` "
-        "and other conditionings steer; with them it is conditioned on them."
+        "and other conditionings steer; with them it is conditioned on them. One with a mesh is told the state of a "
+        "global run as well, and does without where there is none."
     ),
 }
 _LOSS: Mapping[str, str] = {"denoiser": "denoising loss: 1 is knowing nothing, every noise level weighs the same"}
@@ -76,9 +77,8 @@ def _before(provenance: Mapping[str, Any]) -> str:
     initial = provenance.get("initial")
     if not initial:
         return ""
-    progress = initial["progress"]
+    data, updates = initial["data_set"], initial["progress"]["update"]
     return (
-        f", begun with weights of an earlier training ({progress['update']} updates in "
-        f"{progress['cpu_seconds'] / 60:.1f} CPU-minutes on data set {initial['data_set']['name']}, seed "
-        f"{initial['data_set']['seed']})"
+        f", begun with weights of an earlier training ({updates} updates in {_effort(initial)}, on data set "
+        f"{data['name']}, seed {data['seed']})"
     )

@@ -171,5 +171,8 @@ def _case(
     limit = observing.background_limit
     control = QualityControl(background_check=None if limit is None else BackgroundCheck(limit, _BACKGROUND_STD))
     used = control.check_background(observed, background, operator).used()
-    problem = AssimilationProblem(background, used, operator, Window.around(time, _HALF_WINDOW))
+    window, boundary = Window.around(time, _HALF_WINDOW), run.boundary()
+    if boundary is not None:
+        boundary = boundary.between(np.atleast_1d(time))
+    problem = AssimilationProblem(background, used, operator, window, boundary=boundary)
     return OsseCase(identity, TruthCase(problem, truth, run.static), withheld)

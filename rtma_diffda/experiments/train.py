@@ -94,6 +94,11 @@ class TrainSettings:
         return Path(self.output) / self.target
 
     @property
+    def large_scale(self) -> bool:
+        """Whether what is trained on pairs is told the state of a global run."""
+        return self.target == "denoiser" and self.network.told_large_scale
+
+    @property
     def command(self) -> str:
         """What trains the same: the verb, and everything that is not as by default."""
         usual = _leaves(TrainSettings())
@@ -161,7 +166,7 @@ class _Plan:
 
 def _analysis_plan(settings: TrainSettings) -> _Plan:
     material, target = _material(settings), TARGETS[settings.target]
-    validation = load_pairs(settings.data.path(settings.data_seed), "validation")
+    validation = load_pairs(settings.data.path(settings.data_seed), "validation", large_scale=settings.large_scale)
 
     def checkpoint(network: torch.nn.Module, provenance: Mapping[str, Any]) -> Checkpoint:
         card = model_card(settings.target, provenance)
@@ -216,7 +221,8 @@ def _shown(value: Any) -> str:
 
 def _material(settings: TrainSettings) -> Material:
     """Training pairs and validation cases."""
-    pairs = load_pairs(settings.data.path(settings.data_seed), "train", runs=settings.runs)
+    data_set = settings.data.path(settings.data_seed)
+    pairs = load_pairs(data_set, "train", runs=settings.runs, large_scale=settings.large_scale)
     by_share = {share: _validation_cases(settings, share=share) for share in _DENSITIES}
     densities = [case for cases in by_share.values() for case in cases]
     known = None if settings.initial is None else encoding_from(read_checkpoint(Path(settings.initial)).config)

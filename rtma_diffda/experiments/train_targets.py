@@ -39,6 +39,11 @@ from rtma_diffda.resources import resource_directory
 _log = logging.getLogger(__name__)
 
 _OF_HYBRID = "network.convolutions."
+_FIRST = "stem.weight"
+_BESIDE = 4
+"""Grid points a side of the squares that the mesh of a hybrid denoiser works on."""
+_WITHOUT_LARGE_SCALE = 0.2
+"""Share of a denoiser's training members that are not told the large scale."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class NetworkSettings:
         hidden, layers: width and number of layers of message passing.
         spacing: of the finest mesh, in grid nodes of the graph: points, or those of the coarsest convolutions.
         trained: of a hybrid: all of it, or its mesh alone, while its convolutions stay as they begin.
+        large_scale: whether a denoiser is told the state of a global run (of a hybrid, its mesh alone); None: where it
+            has a mesh.
         orientations: in how many ways a batch is seen.
         penalty: what regression makes of an error.
     """
@@ -63,6 +70,7 @@ class NetworkSettings:
     layers: int = 4
     spacing: float | None = None
     trained: str = "all"
+    large_scale: bool | None = None
     orientations: int = 4
     penalty: str = "squared"
 
@@ -71,6 +79,11 @@ class NetworkSettings:
             raise UsageError(f"network.backbone is '{self.backbone}'; it may be {', '.join(BACKBONES)}")
         if self.trained != "all" and (self.trained, self.backbone) != ("mesh", "hybrid"):
             raise UsageError(f"network.trained is '{self.trained}'; it may be all, or mesh of a hybrid")
+
+    @property
+    def told_large_scale(self) -> bool:
+        """Whether a denoiser of these settings is told the state of a global run."""
+        return self.backbone != "unet" if self.large_scale is None else self.large_scale
 
     def sizes(self) -> dict[str, Any]:
         """Sizes of a U-Net that are not left to the target."""
@@ -90,13 +103,9 @@ def _graph(settings: NetworkSettings, encoding: InputEncoding, grid: ProjectedGr
 
 def _hybrid(settings: NetworkSettings, encoding: InputEncoding, grid: ProjectedGrid) -> Backbone:
     widths = settings.widths or (64, 128, 192)
-    sizes = {"convolutions": widths, "hidden": settings.hidden or 128}
-    return _limited_area(settings, encoding, grid, spacing=settings.spacing or 1.0, **sizes)
-
-
-def _meshless(settings: NetworkSettings, encoding: InputEncoding, grid: ProjectedGrid) -> Backbone:
-    hybrid = _hybrid(settings, encoding, grid)
-    return replace(hybrid, settings=replace(hybrid.settings, meshed=False))
+    sizes = {"convolutions": widths, "hidden": settings.hidden or 64}
+    alone = {"beside": _BESIDE, "mesh_channels": encoding.large_scale_count}
+    return _limited_area(settings, encoding, grid, spacing=settings.spacing or 1.0, **sizes, **alone)
 
 
 def _limited_area(
@@ -118,9 +127,8 @@ BACKBONES: Mapping[str, Callable[[NetworkSettings, InputEncoding, ProjectedGrid]
     "hybrid": _hybrid,
     "graph": _graph,
     "unet": _unet,
-    "meshless": _meshless,
 }
-"""Networks of a denoiser: convolutions over a mesh, mesh alone, U-Net, and the hybrid without its mesh."""
+"""Networks of a denoiser: convolutions with a mesh beside the coarsest of them, a mesh alone, convolutions alone."""
 
 
 @dataclass(frozen=True)
@@ -147,10 +155,10 @@ class Material:
         scales = (some.truth - some.background).double().square().mean(dim=(0, 2, 3)).sqrt()
         return dict(zip(some.layout.names, scales.tolist(), strict=True))
 
-    def encoding(self, *, observations: bool) -> InputEncoding:
+    def encoding(self, *, observations: bool, large_scale: bool = False) -> InputEncoding:
         """How inputs are made; the interpolation among them is tuned on the cases."""
         if self.known is not None:
-            return self.known
+            return replace(self.known, large_scale=large_scale)
         layout, scales = self.cases[0].truth.layout, self.scales()
         errors: dict[str, BackgroundError] = {}
         factors: dict[str, float] = {}
@@ -158,7 +166,7 @@ class Material:
             tuned = tune_on_truth(self.cases, truth_starts(layout))
             errors = {name: found.background_error for name, found in tuned.items()}
             factors = {name: found.observation_error_factor for name, found in tuned.items()}
-        return InputEncoding(scales, errors, factors, observations, layout.grid.dx)
+        return InputEncoding(scales, errors, factors, observations, layout.grid.dx, large_scale)
 
 
 class Target(Protocol):
@@ -221,8 +229,10 @@ class DenoiserTarget:
         """
         if settings.penalty != "squared":
             raise UsageError(f"a denoiser is trained with squared errors; network.penalty is '{settings.penalty}'")
-        encoding = material.encoding(observations=True)
-        training = DenoisingTraining(orientations=settings.orientations)
+        encoding = material.encoding(observations=True, large_scale=settings.told_large_scale)
+        silent = settings.trained == "mesh"  # without the large scale it adds nothing, and has nothing to learn
+        without = 0.0 if silent else _WITHOUT_LARGE_SCALE
+        training = DenoisingTraining(orientations=settings.orientations, without_large_scale=without)
         backbone = BACKBONES[settings.backbone](settings, encoding, material.pairs.layout.grid)
         network = DenoisingNetwork(encoding, backbone, training)
         for name, weight in network.named_parameters():
@@ -232,14 +242,20 @@ class DenoiserTarget:
     def begin(self, network: torch.nn.Module, start: Checkpoint) -> object:
         """See ``Target``: all weights, or those of a U-Net's convolutions that a hybrid has too.
 
+        Input channels that the earlier network did not have begin with weights of 0.
+
         Raises:
             InputError: none fits.
         """
         own = network.state_dict()
-        renamed = {name.replace("network.", _OF_HYBRID, 1): values for name, values in start.weights.items()}
+        weights = {
+            name: _widened(values, own.get(name)) if name.endswith(_FIRST) else values
+            for name, values in start.weights.items()
+        }
+        renamed = {name.replace("network.", _OF_HYBRID, 1): values for name, values in weights.items()}
         fitting = {
             name: values
-            for name, values in {**renamed, **start.weights}.items()
+            for name, values in {**renamed, **weights}.items()
             if name in own and own[name].shape == values.shape
         }
         if not fitting:
@@ -264,6 +280,14 @@ TARGETS: Mapping[str, Target] = {
     "denoiser": DenoiserTarget(),
 }
 """What can be trained, by name."""
+
+
+def _widened(weight: torch.Tensor, like: torch.Tensor | None) -> torch.Tensor:
+    """A first convolution's weights (out, in, y, x) with zeros for as many more input channels as ``like`` has."""
+    if like is None or like.shape[1] <= weight.shape[1]:
+        return weight
+    more = weight.new_zeros(weight.shape[0], like.shape[1] - weight.shape[1], *weight.shape[2:])
+    return torch.cat([weight, more], dim=1)
 
 
 def spread_out(pairs: Pairs, count: int) -> Pairs:

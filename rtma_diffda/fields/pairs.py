@@ -10,6 +10,8 @@ from torch import Tensor
 from rtma_diffda.errors import InputError
 from rtma_diffda.fields.layout import Layout
 
+_TENSORS = ("truth", "background", "orography", "land_fraction", "large_scale")
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -22,6 +24,8 @@ class Pairs:
         valid_time: (member,) datetime64[ns].
         run: (member,) int64; members of one independent run share their number.
         layout: grid and channels of truth and background.
+        large_scale: (member, channel, y, x) SI: states of a global run at the same times, on the region
+            (``fields.global_on_region``); None where they are not there.
     """
 
     truth: Tensor
@@ -31,6 +35,7 @@ class Pairs:
     valid_time: np.ndarray
     run: np.ndarray
     layout: Layout
+    large_scale: Tensor | None = None
 
     def __post_init__(self) -> None:
         members, expected = len(self.valid_time), self.layout.shape
@@ -38,6 +43,10 @@ class Pairs:
             raise InputError(
                 f"pairs of shape {tuple(self.truth.shape)} and {tuple(self.background.shape)}; expected "
                 f"{(members, *expected)}"
+            )
+        if self.large_scale is not None and self.large_scale.shape != self.truth.shape:
+            raise InputError(
+                f"a large scale of shape {tuple(self.large_scale.shape)} with pairs of {tuple(self.truth.shape)}"
             )
         if self.orography.shape != (members, *expected[1:]) or self.land_fraction.shape != self.orography.shape:
             raise InputError(
@@ -60,12 +69,13 @@ class Pairs:
             land_fraction=self.land_fraction[tensors],
             valid_time=self.valid_time[rows],
             run=self.run[rows],
+            large_scale=None if self.large_scale is None else self.large_scale[tensors],
         )
 
     def to(self, device: torch.device | str) -> "Pairs":
         """The same on another device."""
-        names = ("truth", "background", "orography", "land_fraction")
-        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+        moved = {name: value.to(device) for name in _TENSORS if (value := getattr(self, name)) is not None}
+        return replace(self, **moved)
 
     @classmethod
     def joined(cls, parts: Sequence["Pairs"]) -> "Pairs":
@@ -74,9 +84,13 @@ class Pairs:
         Raises:
             InputError: no parts, or parts of different layouts.
         """
-        if not parts or any(part.layout != parts[0].layout for part in parts):
-            raise InputError(f"{len(parts)} batches of pairs cannot be joined: they must be some, and of one layout")
-        tensors = ("truth", "background", "orography", "land_fraction")
+        forced = {part.large_scale is not None for part in parts}
+        if not parts or any(part.layout != parts[0].layout for part in parts) or len(forced) > 1:
+            raise InputError(
+                f"{len(parts)} batches of pairs cannot be joined: they must be some, of one layout, and all with a "
+                "large scale or none"
+            )
+        tensors = _TENSORS if forced == {True} else _TENSORS[:-1]
         arrays = ("valid_time", "run")
         return cls(
             **{name: torch.cat([getattr(part, name) for part in parts]) for name in tensors},

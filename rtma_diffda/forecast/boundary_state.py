@@ -9,7 +9,6 @@ both.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -17,46 +16,13 @@ from torch import Tensor
 
 from rtma_diffda.errors import InputError
 from rtma_diffda.fields.boundary import Boundary
+from rtma_diffda.fields.global_on_region import GlobalOnRegion
 from rtma_diffda.fields.layout import Layout
 from rtma_diffda.fields.limits import within_limits
 from rtma_diffda.fields.state import State
 from rtma_diffda.forecast.steps import required_history
-from rtma_diffda.geo.height import at_height
-from rtma_diffda.geo.regrid.regridder import Regridder
-from rtma_diffda.geo.static_fields import StaticFields
 
 NO_BOUNDARY = "this forecast needs the states of a global run around the region, and was given none"
-
-
-@dataclass(frozen=True)
-class GlobalOnRegion:
-    """Takes global states to the region.
-
-    Attributes:
-        static: the region's grid and terrain.
-        global_static: the global model's, on the boundary's grid.
-    """
-
-    static: StaticFields
-    global_static: StaticFields
-
-    @cached_property
-    def _regridder(self) -> Regridder:
-        return Regridder.between(self.global_static.grid, self.static.grid, method="bilinear")
-
-    @cached_property
-    def _height(self) -> np.ndarray:
-        return self._regridder(np.asarray(self.global_static.orography, np.float64))
-
-    def __call__(self, state: State, layout: Layout) -> State:
-        """A state of the boundary's grid with the variables of ``layout``, on the region."""
-        rise = self.static.orography - self._height
-        fields = []
-        for name in layout.names:
-            values = self._regridder(state.channel(name).double().cpu().numpy())
-            fields.append(at_height(values, name, height=self._height, rise=rise))
-        values = torch.from_numpy(np.stack(fields, axis=1)).to(state.values)
-        return within_limits(State(values, layout, state.valid_time))[0]
 
 
 @dataclass(frozen=True)

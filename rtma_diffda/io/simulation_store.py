@@ -18,10 +18,13 @@ from typing import Any
 import numpy as np
 import torch
 import zarr
+from torch import Tensor
 from zarr.codecs import BloscCodec
 from zarr.errors import BaseZarrError
 
 from rtma_diffda.errors import InputError
+from rtma_diffda.fields.boundary import Boundary
+from rtma_diffda.fields.global_on_region import global_state
 from rtma_diffda.fields.layout import Layout
 from rtma_diffda.fields.pairs import Pairs
 from rtma_diffda.fields.series import StateSeries
@@ -75,8 +78,25 @@ class SimulatedRun:
         """(time,) valid times of truth and background."""
         return self.truth.valid_times
 
-    def pairs(self, number: int) -> Pairs:
-        """All times as a training batch, under the run's number."""
+    def boundary(self) -> Boundary | None:
+        """The states of the coarser grid as those of a global run; None where they were not kept."""
+        if self.large_scale is None:
+            return None
+        return Boundary(tuple(self.large_scale), self.times[0], "the simulated large scale", self.large_scale_static)
+
+    def large_scale_on_region(self) -> Tensor:
+        """(time, channel, y, x) SI: the states of the coarser grid at the run's times, on the region.
+
+        Raises:
+            InputError: they were not kept, or do not reach.
+        """
+        boundary = self.boundary()
+        if boundary is None:
+            raise InputError(f"run {self.name} has no large scale; make the data set again")
+        return torch.cat([global_state(boundary, self.static, self.layout, time).values for time in self.times])
+
+    def pairs(self, number: int, *, large_scale: bool = False) -> Pairs:
+        """All times as a training batch, under the run's number, with the large scale on the region if wanted."""
         count = len(self.times)
         terrain, land = (
             torch.from_numpy(np.asarray(f, np.float32))
@@ -90,6 +110,7 @@ class SimulatedRun:
             self.times,
             np.full(count, number, np.int64),
             self.layout,
+            self.large_scale_on_region() if large_scale else None,
         )
 
 
@@ -167,8 +188,8 @@ def read_run(path: Path, *, only: Collection[str] | None = None) -> SimulatedRun
         raise InputError(f"run {path} cannot be read: {type(error).__name__}: {error}") from error
 
 
-def read_pairs(data_set: Path, split: str, *, runs: int | None = None) -> Pairs:
-    """Truths and backgrounds of all (or the first ``runs``) runs of a split, in memory.
+def read_pairs(data_set: Path, split: str, *, runs: int | None = None, large_scale: bool = False) -> Pairs:
+    """Truths and backgrounds of all (or the first ``runs``) runs of a split, in memory; with ``large_scale`` that too.
 
     Raises:
         InputError: the split has no run, or a damaged one.
@@ -176,7 +197,8 @@ def read_pairs(data_set: Path, split: str, *, runs: int | None = None) -> Pairs:
     paths = stored_runs(data_set, split)[:runs]
     if not paths:
         raise InputError(f"data set {data_set} has no runs of split '{split}'; make them with rtma-diffda simulate")
-    return Pairs.joined([read_run(path).pairs(int(path.stem)) for path in paths])
+    wanted = ("background", "large_scale") if large_scale else ("background",)
+    return Pairs.joined([read_run(path, only=wanted).pairs(int(path.stem), large_scale=large_scale) for path in paths])
 
 
 def _fill(path: Path, run: SimulatedRun) -> None:

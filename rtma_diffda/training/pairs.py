@@ -11,7 +11,12 @@ MEMORY_LIMIT = 4 * 2**30
 
 
 def load_pairs(
-    data_set: Path, split: str, *, runs: int | None = None, memory_limit: int = MEMORY_LIMIT
+    data_set: Path,
+    split: str,
+    *,
+    runs: int | None = None,
+    large_scale: bool = False,
+    memory_limit: int = MEMORY_LIMIT,
 ) -> Pairs | StoredPairs:
     """The pairs of a split (or of its first ``runs`` runs); either kind has a length and ``select(members)``.
 
@@ -19,10 +24,13 @@ def load_pairs(
         data_set: a directory made by ``rtma-diffda simulate``.
         split: ``train``, ``validation`` or ``test``.
         runs: use only the first so many.
+        large_scale: whether they have the large scale on the region.
         memory_limit: bytes; more than that stays on disk.
 
     Raises:
         InputError: the split has no run, or a damaged one.
     """
-    stored = StoredPairs(data_set, split, runs=runs)
-    return stored if stored.bytes > memory_limit else read_pairs(data_set, split, runs=runs)
+    stored = StoredPairs(data_set, split, runs=runs, large_scale=large_scale)
+    if stored.bytes > memory_limit:
+        return stored
+    return read_pairs(data_set, split, runs=runs, large_scale=large_scale)

@@ -2,11 +2,19 @@ from dataclasses import replace
 
 import pytest
 import torch
-from regression_world import ENCODING, FEW, NAMES, pairs_of
+from regression_world import ENCODING, FEW, GRID, NAMES, pairs_of
 
-from rtma_diffda.assimilation.denoising_network import DenoisingNetwork, DenoisingTraining, denoiser_settings
+from rtma_diffda.assimilation.denoising_network import (
+    DenoisingNetwork,
+    DenoisingTraining,
+    denoiser_channels,
+    denoiser_settings,
+)
 from rtma_diffda.assimilation.network_inputs import NetworkInputs
 from rtma_diffda.assimilation.simulated_observing import observe
+from rtma_diffda.backbones.limited_area.backbone import LimitedAreaBackbone
+from rtma_diffda.backbones.limited_area.mesh_design import MeshDesign
+from rtma_diffda.backbones.limited_area.settings import LimitedAreaSettings
 from rtma_diffda.errors import UsageError
 
 
@@ -87,3 +95,45 @@ def test_figures_and_settings():
         DenoisingNetwork(ENCODING, replace(denoiser_settings(ENCODING, (8,)), noise_level=False))
     with pytest.raises(UsageError, match="prior_share"):
         DenoisingTraining(prior_share=1.5)
+
+
+def test_members_that_are_not_told_the_large_scale():
+    told = replace(ENCODING, large_scale=True)
+    settings = DenoisingTraining(observing=FEW, without_large_scale=0.5)
+    network = DenoisingNetwork(told, denoiser_settings(told, (8, 16)), settings)
+    batch = pairs_of(32)
+    inputs = network.prepare(replace(batch, large_scale=batch.truth), generator=seeded(3)).inputs
+    known = inputs.large_scale[:, -1, 0, 0]
+    assert set(known.tolist()) == {0.0, 1.0} and 8 <= int(known.sum()) <= 24
+    assert (
+        not inputs.large_scale[known == 0].any() and inputs.large_scale[known == 1][:, :-1].flatten(1).any(dim=1).all()
+    )
+    with pytest.raises(UsageError, match="without_large_scale must be 0 … 1"):
+        DenoisingTraining(without_large_scale=1.5)
+
+
+def test_a_mesh_that_is_told_no_large_scale_is_silent():
+    """A hybrid without a global run is its own convolutions, to the bit; with one it is not."""
+    told = replace(ENCODING, large_scale=True)
+    shape = LimitedAreaSettings(
+        *denoiser_channels(told), mesh="flat", hidden=8, processor_layers=1, noise_level=True, convolutions=(4, 8),
+        beside=4, mesh_channels=told.large_scale_count,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    hybrid = DenoisingNetwork(told, LimitedAreaBackbone(shape, MeshDesign("multiscale", 1.0, 2, 2), GRID))
+    with torch.no_grad():
+        for weight in hybrid.parameters():
+            weight.add_(0.1 * torch.randn(weight.shape, generator=seeded(1)))
+    alone = DenoisingNetwork(ENCODING, denoiser_settings(ENCODING, (4, 8)))
+    convolutions = "network.convolutions."
+    alone.load_state_dict(
+        {k.replace(convolutions, "network."): v for k, v in hybrid.state_dict().items() if convolutions in k}
+    )
+    batch = pairs_of(2)
+    reports = observe(batch, FEW, generator=seeded())
+    noisy, sigma = torch.randn(batch.truth.shape, generator=seeded(2)), torch.tensor([0.3, 4.0])
+    expected = alone(noisy, sigma, ENCODING.of_batch(batch, reports).side_by_side())
+    silent = hybrid(noisy, sigma, told.of_batch(batch, reports).side_by_side())
+    spoken = hybrid(noisy, sigma, told.of_batch(replace(batch, large_scale=batch.truth), reports).side_by_side())
+    assert torch.equal(silent, expected)
+    assert float((spoken - expected).detach().abs().amax()) > 0.01

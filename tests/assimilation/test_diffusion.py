@@ -16,7 +16,7 @@ from rtma_diffda.assimilation.denoiser_checkpoint import (
     denoiser_from_checkpoint,
 )
 from rtma_diffda.assimilation.denoising_network import DenoisingNetwork, denoiser_settings
-from rtma_diffda.assimilation.diffusion import DiffusionAssimilation, fitted_ensemble
+from rtma_diffda.assimilation.diffusion import DiffusionAssimilation, Fitted, fitted_ensemble
 from rtma_diffda.assimilation.observation_entry import (
     NoObservations,
     ThroughChannels,
@@ -33,6 +33,7 @@ from rtma_diffda.diffusion.conditioning.moment_matching import MomentMatching
 from rtma_diffda.diffusion.paths import karras_path
 from rtma_diffda.diffusion.sampling import Ancestral, Heun, Sampler
 from rtma_diffda.errors import InputError, UsageError
+from rtma_diffda.fields.boundary import Boundary
 from rtma_diffda.fields.state import State
 from rtma_diffda.geo.grid import transformer
 from rtma_diffda.interfaces import AssimilationProblem
@@ -284,6 +285,29 @@ def test_a_grid_of_another_spacing_is_a_reason_for_less_trust():
     network.encoding = replace(ENCODING, spacing=2.5e3)
     analysis = replace(method_of(), network=network).analyse(problem_of(count=4), generator=seeded())
     assert "learned from grids of 2500 m" in analysis.degraded[0]
+
+
+def test_without_global_states_what_was_fitted_for_that_holds():
+    """Entry and calibration are those for problems without a boundary; with one they are the method's own."""
+    other = Fitted(NoObservations(), SpreadCalibration(dict.fromkeys(NAMES, 2.0)))
+    method, problem = replace(method_of(), without_boundary=other), problem_of()
+    time = problem.background.valid_time
+    boundary = Boundary((State(problem.background.values, LAYOUT, time),), time, "global", STATIC)
+    bare = replace(method, entry=other.entry, calibration=other.calibration, without_boundary=None)
+    for given, expected in ((problem, bare), (replace(problem, boundary=boundary), method_of())):
+        found, same = (m.analyse(given, generator=seeded(4)).state.values for m in (method, expected))
+        assert torch.equal(found, same)
+
+
+def test_a_checkpoint_keeps_what_holds_without_the_large_scale(tmp_path):
+    alone = TrainedDenoiser(denoiser(), ERRORS, {"t2m": 0.8}, {"diffusion": SpreadCalibration({"t2m": 1.1})})
+    trained = replace(alone, residual_error_factors={"t2m": 0.5}, without_large_scale=alone)
+    write_checkpoint(tmp_path / "d", denoiser_checkpoint(trained), created="2026-01-01T00:00:00Z")
+    found = denoiser_from_checkpoint(read_checkpoint(tmp_path / "d"))
+    assert found.residual_error_factors == {"t2m": 0.5}
+    assert found.without_large_scale.residual_error_factors == {"t2m": 0.8}
+    assert found.without_large_scale.calibrations == alone.calibrations
+    assert found.without_large_scale.network is found.network
 
 
 def test_checkpoint_gives_the_same_ensemble(tmp_path):

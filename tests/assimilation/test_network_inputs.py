@@ -10,6 +10,7 @@ from rtma_diffda.assimilation.network_inputs import InputEncoding
 from rtma_diffda.assimilation.rotation import turned
 from rtma_diffda.assimilation.simulated_observing import Reports, Stations, observe
 from rtma_diffda.errors import UsageError
+from rtma_diffda.fields.boundary import Boundary
 from rtma_diffda.fields.layout import Layout
 from rtma_diffda.fields.state import State
 from rtma_diffda.geo.static_fields import StaticFields
@@ -18,6 +19,7 @@ from rtma_diffda.observations.operators import BilinearOperator
 from rtma_diffda.times import Window
 
 BLIND = replace(ENCODING, observations=False)
+TOLD = replace(ENCODING, large_scale=True)
 ALIKE = replace(ENCODING, background_errors={**ERRORS, "v10m": ERRORS["u10m"]})
 
 
@@ -123,3 +125,45 @@ def test_impossible_encodings_are_refused():
     with pytest.raises(UsageError, match="no background error for"):
         InputEncoding(SCALES, {"t2m": ERRORS["t2m"]})
     assert InputEncoding(SCALES, {}, observations=False).names == NAMES
+
+
+def test_the_large_scale_is_the_global_state_less_the_background_and_a_flag():
+    batch = pairs_of(2)
+    truth = batch.background + torch.tensor(list(SCALES.values()))[:, None, None]
+    reports = observe(batch, replace(FEW, none_share=1.0), generator=torch.Generator())
+    inputs = TOLD.of_batch(replace(batch, large_scale=truth), reports)
+    assert inputs.large_scale.shape[1] == TOLD.large_scale_count == len(NAMES) + 1
+    torch.testing.assert_close(inputs.large_scale, torch.ones_like(inputs.large_scale), rtol=0, atol=1e-3)
+    assert inputs.side_by_side().shape[1] == TOLD.context_count + TOLD.observed_count + TOLD.large_scale_count
+
+
+def test_where_there_is_no_global_run_the_large_scale_is_nought():
+    batch = pairs_of(1)
+    reports = observe(batch, FEW, generator=torch.Generator().manual_seed(1))
+    for inputs in (TOLD.of_batch(batch, reports), TOLD.of_problem(problem_of(batch, reports[0]), STATIC)[0]):
+        assert inputs.large_scale.shape[1] == TOLD.large_scale_count and not inputs.large_scale.any()
+    untold = ENCODING.of_batch(replace(batch, large_scale=batch.truth), reports)
+    assert untold.large_scale.shape[1] == 0
+
+
+def test_training_and_analysis_are_told_the_same_large_scale():
+    batch = pairs_of(1)
+    reports = observe(batch, FEW, generator=torch.Generator().manual_seed(1))
+    problem = problem_of(batch, reports[0])
+    time = problem.background.valid_time
+    boundary = Boundary((State(batch.truth, LAYOUT, time),), time, "global", STATIC)
+    theirs, _ = TOLD.of_problem(replace(problem, boundary=boundary), STATIC)
+    ours = TOLD.of_batch(replace(batch, large_scale=batch.truth), reports)
+    torch.testing.assert_close(ours.large_scale, theirs.large_scale, rtol=0, atol=2e-3)
+
+
+def test_a_turned_world_has_a_turned_large_scale():
+    batch = pairs_of(1)
+    reports = observe(batch, replace(FEW, none_share=1.0), generator=torch.Generator())
+    inputs = TOLD.of_batch(replace(batch, large_scale=batch.truth), reports)
+    once = TOLD.turned(inputs, 1).large_scale
+    u, v = NAMES.index("u10m"), NAMES.index("v10m")
+    torch.testing.assert_close(once[:, u], torch.rot90(inputs.large_scale[:, v], 1, dims=(-2, -1)))
+    torch.testing.assert_close(once[:, v], -torch.rot90(inputs.large_scale[:, u], 1, dims=(-2, -1)))
+    four = TOLD.turned(TOLD.turned(inputs, 3), 1).large_scale
+    torch.testing.assert_close(four, inputs.large_scale)

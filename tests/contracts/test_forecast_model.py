@@ -5,7 +5,8 @@ import torch
 from forecast_world import HOUR, LAYOUT, NOON, OUTER_STATIC, STATIC, boundary, history, model
 
 from rtma_diffda.errors import InputError, UsageError
-from rtma_diffda.forecast.boundary_state import BoundaryState, GlobalOnRegion
+from rtma_diffda.fields.global_on_region import GlobalOnRegion
+from rtma_diffda.forecast.boundary_state import BoundaryState
 from rtma_diffda.forecast.persistence import Persistence
 from rtma_diffda.forecast.steps import forecast_states
 

@@ -3,10 +3,17 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import xarray as xr
 
 from rtma_diffda.cli.main import main
+from rtma_diffda.fields.layout import Layout
+from rtma_diffda.fields.state import State
+from rtma_diffda.geo.boundary_points import boundary_grid
+from rtma_diffda.geo.region import load_region
+from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.io.archive import Archive
+from rtma_diffda.io.forecast_file import ForecastProduct, write_forecast
 from rtma_diffda.observations.flags import Flag
 
 TIME = np.datetime64("2026-06-15T20:00", "ns")
@@ -184,3 +191,32 @@ def test_diffusion_publishes_its_ensembles_mean_and_says_that_it_has_learned_ano
 def test_diffusion_of_variables_that_it_has_not_learned_is_refused(arguments, capsys):
     assert main([*replaced(arguments, method="diffusion"), "variables=[t2m,sp]"]) == 2
     assert "this encoding is of t2m, d2m, u10m, v10m, sp" in capsys.readouterr().err
+
+
+@pytest.fixture
+def global_file(tmp_path):
+    """States of a coarse model around the region, from six hours before the analysis on."""
+    region = load_region("demo")
+    grid = boundary_grid(region.grid, spacing=region.boundary.spacing, width=1.5 * region.boundary.width)
+    layout, start = Layout.of(grid, ("t2m", "sp")), TIME - np.timedelta64(6, "h")
+    values = torch.tensor([290.0, 95000.0])[:, None, None].expand(1, *layout.shape)
+    times = start + np.arange(8) * np.timedelta64(1, "h")
+    static = StaticFields(grid, np.zeros(grid.shape), np.ones(grid.shape), source="flat")
+    states = tuple(State(values.clone(), layout, time) for time in times)
+    return write_forecast(ForecastProduct("global", states, start, static, start, {"source": "made up"}), tmp_path)
+
+
+def test_an_analysis_says_which_global_run_it_was_given(arguments, global_file, tmp_path):
+    given = [*arguments, f"global_runs={global_file}", "global_model=coarse", "latency_hours=3"]
+    assert main(given) == 0
+    stored = Archive.open(tmp_path / "out" / "archive", create=False).read(TIME)
+    assert "coarse" in stored.attrs["provenance"] and "2026-06-15T14:00" in stored.attrs["provenance"]
+    assert main(replaced(arguments, output=tmp_path / "without")) == 0
+    alone = Archive.open(tmp_path / "without" / "archive", create=False).read(TIME)
+    assert "global_run: none" in alone.attrs["provenance"] or '"global_run": "none"' in alone.attrs["provenance"]
+
+
+def test_a_global_run_that_does_not_serve_stops_the_analysis_with_a_sentence(arguments, global_file, tmp_path, capsys):
+    assert main([*arguments, f"global_runs={global_file}", "latency_hours=12"]) == 3
+    assert "run" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "archive").exists()

@@ -25,31 +25,32 @@ def test_observations_enter_as_the_name_says(name):
 
 def test_other_networks_are_calibrated_as_the_default_is():
     trained = packaged_denoiser()
-    for name in ("diffusion_hybrid", "diffusion_graph", "diffusion_meshless"):
+    for name in ("diffusion_unet", "diffusion_unet_global", "diffusion_graph"):
         assert diffusion_method(name, trained, STATIC).calibration == trained.calibrations["diffusion"]
     own = diffusion_method("diffusion_channels", trained, STATIC).calibration
     assert own == trained.calibrations["diffusion_channels"] != trained.calibrations["diffusion"]
 
 
-def test_every_network_can_be_compared_and_only_the_default_is_by_default():
+def test_every_network_can_be_compared_and_those_that_ship_are_by_default():
     assert set(DENOISERS) <= set(COMPARED)
     assert {name for name in DENOISERS if name in DEFAULT_METHODS} == {
         "diffusion",
         "diffusion_channels",
         "diffusion_centred",
+        "diffusion_unet",
     }
 
 
 def test_a_denoiser_that_several_methods_share_is_read_once():
-    workshop = Workshop((), None, {"denoiser_meshless": "nowhere"})
+    workshop = Workshop((), None, {"denoiser_graph": "nowhere"})
     assert workshop.denoiser("denoiser") is workshop.denoiser("denoiser")
-    assert workshop.denoiser("denoiser_hybrid") is not workshop.denoiser("denoiser")
+    assert workshop.denoiser("denoiser_unet") is not workshop.denoiser("denoiser")
     with pytest.raises(InputError, match="nowhere"):
-        workshop.denoiser("denoiser_meshless")
+        workshop.denoiser("denoiser_graph")
 
 
 def test_the_packaged_hybrid_does_for_any_size_of_region():
-    network = Workshop((), None, {}).denoiser("denoiser_hybrid").network
+    network = Workshop((), None, {}).denoiser("denoiser").network
     assert isinstance(network.backbone, LimitedAreaBackbone) and network.backbone.settings.meshed
     wide = network.on_grid(ProjectedGrid(GRID.projection, 150, 100, 5e3, 5e3, 0.0, 0.0))
     assert wide.backbone.graph.interior_count > network.backbone.graph.interior_count

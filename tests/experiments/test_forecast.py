@@ -111,6 +111,13 @@ def test_a_missing_boundary_stops_with_a_sentence(arguments, tmp_path, capsys):
     assert "made without boundary states" in capsys.readouterr().err and len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_global_run_that_had_not_arrived_is_not_used(arguments, tmp_path, capsys):
+    """It began two hours before the forecast does, and arrives three hours after it began."""
+    assert main([*arguments, "latency_hours=3", f"output={tmp_path}"]) == 3
+    assert "arrive" in capsys.readouterr().err
+    assert main([*arguments, "latency_hours=2", f"output={tmp_path}"]) == 0
+
+
 def test_a_global_run_that_does_not_reach_stops_with_a_sentence(arguments, tmp_path, capsys):
     assert main([*arguments, "steps=6", f"output={tmp_path}"]) == 3
     assert "coarse" in capsys.readouterr().err and not list(tmp_path.iterdir())

@@ -7,8 +7,9 @@ from forecast_world import GRID, HOUR, LAYOUT, NAMES, NOON, OUTER, OUTER_STATIC,
 
 from rtma_diffda.errors import InputError
 from rtma_diffda.fields.boundary import Boundary
+from rtma_diffda.fields.global_on_region import GlobalOnRegion
 from rtma_diffda.fields.state import State
-from rtma_diffda.forecast.boundary_state import BoundaryState, GlobalOnRegion
+from rtma_diffda.forecast.boundary_state import BoundaryState
 from rtma_diffda.geo.height import LAPSE_RATES, pressure_ratio
 
 ON_REGION = GlobalOnRegion(STATIC, OUTER_STATIC)

@@ -1,19 +1,27 @@
 """``limited_area_network``: the one constructor of limited-area networks for fields, pure graph or hybrid.
 
-A hybrid looks at local detail by convolutions on the grid (the U-Net's), coarser and coarser. At the coarsest
-resolution, whose points stand for ``LimitedAreaSettings.stride`` grid points a side, a mesh takes the place of
-convolutions: it sees the large scale, and a boundary of another grid,
+A hybrid looks at local detail by convolutions on the grid (the U-Net's), and at the large scale, at a boundary of
+another grid, and at what else of the input is for it alone, by a mesh. The mesh lies *beneath* the convolutions, in
+place of the coarsest of them, whose points stand for ``LimitedAreaSettings.stride`` grid points a side:
 
     x ← x + GraphNetwork(x),
 
-and what it adds comes back up through the finer convolutions. Its last layer begins at zero. Reference: pure graph
-networks lose to convolutions at kilometre scale (HRRRCast, arXiv 2507.05658; CRPS-LAM, arXiv 2510.09484), which by
-themselves see the large scale badly.
+and what it adds comes back up through the finer convolutions. Or it works *beside* them, on means over squares, and
+corrects what they answer:
+
+    answer = U(input) + bilinear(k · GraphNetwork(means of input and U(input))),
+
+where k, the last channel, says where the channels for the mesh alone are known; 1 where there are none. Its last layer
+begins at zero: beside trained convolutions it begins with their answer. Reference: pure graph networks lose to
+convolutions at kilometre scale (HRRRCast, arXiv 2507.05658; CRPS-LAM, arXiv 2510.09484), which by themselves see the
+large scale badly.
 """
 
 from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate
 
 from rtma_diffda.backbones.limited_area.edges import by_member, by_node
 from rtma_diffda.backbones.limited_area.graph import LimitedAreaGraph
@@ -23,10 +31,10 @@ from rtma_diffda.backbones.noise_level import zeroed
 from rtma_diffda.backbones.unet import UNet, UNetSettings
 from rtma_diffda.errors import UsageError
 
-__all__ = ["FieldNetwork", "HybridNetwork", "LimitedAreaSettings", "limited_area_network"]
+__all__ = ["CorrectedConvolutions", "FieldNetwork", "HybridNetwork", "LimitedAreaSettings", "limited_area_network"]
 
 
-def limited_area_network(settings: LimitedAreaSettings, graph: LimitedAreaGraph) -> "FieldNetwork | HybridNetwork":
+def limited_area_network(settings: LimitedAreaSettings, graph: LimitedAreaGraph) -> nn.Module:
     """The network of ``settings``, for fields (member, in, y, x) and boundary nodes (member, node, boundary channels).
 
     Args:
@@ -36,7 +44,9 @@ def limited_area_network(settings: LimitedAreaSettings, graph: LimitedAreaGraph)
     Raises:
         UsageError: settings and graph do not fit.
     """
-    return HybridNetwork(settings, graph) if settings.convolutions else FieldNetwork(settings, graph)
+    if not settings.convolutions:
+        return FieldNetwork(settings, graph)
+    return CorrectedConvolutions(settings, graph) if settings.beside else HybridNetwork(settings, graph)
 
 
 class FieldNetwork(nn.Module):
@@ -70,16 +80,7 @@ class HybridNetwork(nn.Module):
         super().__init__()
         self.settings = settings
         coarsest = settings.convolutions[-1]
-        self.convolutions = UNet(
-            UNetSettings(
-                settings.in_channels,
-                settings.out_channels,
-                settings.convolutions,
-                patch=settings.patch,
-                noise_level=settings.noise_level,
-                beneath=True,
-            )
-        )
+        self.convolutions = _convolutions(settings, beneath=True)
         self.graph = None
         if settings.meshed:
             inner = replace(settings, in_channels=coarsest, out_channels=coarsest, convolutions=())
@@ -96,3 +97,51 @@ class HybridNetwork(nn.Module):
             return coarse + by_member(nodes, tuple(coarse.shape[-2:]))
 
         return self.convolutions(values, sigma, beneath=beneath)
+
+
+class CorrectedConvolutions(nn.Module):
+    """Convolutions on the grid, and beside them a mesh that corrects their answer."""
+
+    def __init__(self, settings: LimitedAreaSettings, graph: LimitedAreaGraph) -> None:
+        super().__init__()
+        self.settings = settings
+        self.convolutions = _convolutions(settings, beneath=False)
+        self.graph = None
+        if settings.meshed:
+            entering = settings.in_channels + settings.out_channels
+            inner = replace(settings, in_channels=entering, mesh_channels=0, beside=0, convolutions=())
+            self.graph = GraphNetwork(inner, graph)
+            zeroed(self.graph.output_map.last)
+
+    def forward(self, values: Tensor, sigma: Tensor | None = None, boundary: Tensor | None = None) -> Tensor:
+        """As ``FieldNetwork``."""
+        alone, side = self.settings.mesh_channels, self.settings.beside
+        answer = self.convolutions(values[:, : values.shape[1] - alone], sigma)
+        if self.graph is None:
+            return answer
+        coarse = at_stride(torch.cat([answer.to(values), values], dim=1), side)
+        nodes = self.graph(by_node(coarse), sigma, None if boundary is None else boundary.transpose(0, 1))
+        added = by_member(nodes, tuple(coarse.shape[-2:]))
+        if alone:
+            added = coarse[:, -1:] * added
+        ny, nx = values.shape[-2:]
+        finer = interpolate(added.to(answer), scale_factor=float(side), mode="bilinear")
+        return answer + finer[..., :ny, :nx]
+
+
+def _convolutions(settings: LimitedAreaSettings, *, beneath: bool) -> UNet:
+    return UNet(
+        UNetSettings(
+            settings.in_channels - settings.mesh_channels,
+            settings.out_channels,
+            settings.convolutions,
+            patch=settings.patch,
+            noise_level=settings.noise_level,
+            beneath=beneath,
+        )
+    )
+
+
+def at_stride(values: Tensor, stride: int) -> Tensor:
+    """Means over squares of ``stride`` points a side (member, channel, y, x); incomplete ones of what is there."""
+    return avg_pool2d(values, stride, ceil_mode=True, count_include_pad=False)

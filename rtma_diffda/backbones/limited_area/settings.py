@@ -30,6 +30,10 @@ class LimitedAreaSettings:
     convolutions: channels at each resolution of convolutions on the grid, finest first, below which the mesh sees the
         weather (hybrid); empty for a pure graph network.
     patch: points a side of what the finest convolutions see as one vector.
+    beside: points a side of the squares over which a mesh beside the convolutions takes means, and which are the
+        graph's grid nodes; 0: the mesh of a hybrid lies beneath them, in place of the coarsest.
+    mesh_channels: how many of the last input channels only a mesh beside the convolutions sees; the very last says by 0
+        or 1 where the others are known, and the mesh is silent where they are not.
     meshed: False leaves the mesh of a hybrid out, to see what it is worth.
     evaluation: how it is computed.
     """
@@ -49,6 +53,8 @@ class LimitedAreaSettings:
     noise_level: bool = False
     convolutions: tuple[int, ...] = ()
     patch: int = 2
+    beside: int = 0
+    mesh_channels: int = 0
     meshed: bool = True
     evaluation: Evaluation = field(default_factory=Evaluation)
 
@@ -63,14 +69,23 @@ class LimitedAreaSettings:
             raise UsageError(f"message passing is {', '.join(kinds)}; each may be {' or '.join(_KINDS)}")
         if not self.meshed and not self.convolutions:
             raise UsageError("a network without a mesh needs convolutions")
+        if self.beside < 0 or (self.beside and not self.convolutions):
+            raise UsageError(f"beside is {self.beside} points; expected 0 or more, and convolutions to work beside")
+        if not 0 <= self.mesh_channels < self.in_channels or (self.mesh_channels and not self.beside):
+            raise UsageError(
+                f"{self.mesh_channels} of {self.in_channels} channels for the mesh alone; expected fewer than all, and "
+                "a mesh beside convolutions"
+            )
 
     @property
     def stride(self) -> int:
         """Points a side of what one grid node of the graph stands for; 1 for a pure graph network."""
+        if self.beside:
+            return self.beside
         return self.patch * 2 ** (len(self.convolutions) - 1) if self.convolutions else 1
 
     def graph_grid(self, grid: ProjectedGrid) -> ProjectedGrid:
-        """The grid whose points are the graph's grid nodes: the region's, or that of the coarsest convolutions."""
+        """The grid whose points are the graph's grid nodes: the region's, the coarsest convolutions', or squares."""
         if self.stride == 1:
             return grid
         n, middle = self.stride, 0.5 * (self.stride - 1)
