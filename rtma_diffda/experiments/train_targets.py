@@ -56,8 +56,8 @@ class NetworkSettings:
         hidden, layers: width and number of layers of message passing.
         spacing: of the finest mesh, in grid nodes of the graph: points, or those of the coarsest convolutions.
         trained: of a hybrid: all of it, or its mesh alone, while its convolutions stay as they begin.
-        large_scale: whether a denoiser is told the state of a global run (of a hybrid, its mesh alone); None: where it
-            has a mesh.
+        large_scale: whether a denoiser is told the state of a global run; None: where it has a mesh. A mesh that is
+            trained alone is told alone.
         orientations: in how many ways a batch is seen.
         penalty: what regression makes of an error.
     """
@@ -104,7 +104,8 @@ def _graph(settings: NetworkSettings, encoding: InputEncoding, grid: ProjectedGr
 def _hybrid(settings: NetworkSettings, encoding: InputEncoding, grid: ProjectedGrid) -> Backbone:
     widths = settings.widths or (64, 128, 192)
     sizes = {"convolutions": widths, "hidden": settings.hidden or 64}
-    alone = {"beside": _BESIDE, "mesh_channels": encoding.large_scale_count}
+    for_mesh = encoding.large_scale_count if settings.trained == "mesh" else 0
+    alone = {"beside": _BESIDE, "mesh_channels": for_mesh}
     return _limited_area(settings, encoding, grid, spacing=settings.spacing or 1.0, **sizes, **alone)
 
 
