@@ -30,7 +30,7 @@ from rtma_diffda.assimilation.truth_tuning import (
     tune_structures_on_truth,
 )
 from rtma_diffda.assimilation.unet_regression import UNetRegression, load_unet_regression
-from rtma_diffda.experiments.diffusion_methods import DENOISERS, diffusion_method
+from rtma_diffda.experiments.diffusion_methods import DENOISERS, diffusion_method, without_mesh
 from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.interfaces import AnalysisMethod
 from rtma_diffda.io.checkpoint import read_checkpoint
@@ -185,6 +185,8 @@ def _unet_regression(name: str, workshop: Workshop) -> ComparedMethod:
 def _diffusion(name: str, workshop: Workshop) -> ComparedMethod:
     centre = workshop.network("unet_regression") if name == "diffusion_centred" else None
     trained = workshop.denoiser(DENOISERS[name])
+    if name == "diffusion_meshless":
+        trained = without_mesh(trained)
     method = diffusion_method(name, trained, workshop.static, centre=centre)
     spreads = ", ".join(f"{variable} {factor:.2f}" for variable, factor in method.calibration.factor.items())
     where = workshop.checkpoint(DENOISERS[name])

@@ -5,10 +5,10 @@ and errors are free. ``diffusion_channels`` shows the observations to the networ
 ensemble of ``diffusion`` towards the regression network's analysis. ``diffda`` is the published recipe: replacement
 with resampling along DiffDA's own noise levels, here with every tenth of them.
 
-The default's network is a hybrid of convolutions and a mesh, and the mesh is told the state of a global run. The same
-job done by other networks, and otherwise as ``diffusion``: ``diffusion_unet`` (the hybrid's convolutions without its
-mesh, so without the large scale), ``diffusion_unet_global`` (a U-Net that is told the large scale) and
-``diffusion_graph`` (a mesh alone, told it too).
+The default's network is a hybrid of convolutions and a mesh that is told the state of a global run.
+``diffusion_meshless`` is the same with its mesh left out, to see what that is worth. The same job done by other
+networks, and otherwise as ``diffusion``: ``diffusion_unet`` (a U-Net that is told no global run),
+``diffusion_unet_global`` (a U-Net that is told it) and ``diffusion_graph`` (a mesh alone, told it too).
 """
 
 from collections.abc import Callable, Mapping
@@ -16,6 +16,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from rtma_diffda.assimilation.denoiser_checkpoint import TrainedDenoiser, denoiser_from_checkpoint
+from rtma_diffda.assimilation.denoising_network import DenoisingNetwork
 from rtma_diffda.assimilation.diffusion import DiffusionAssimilation, Fitted
 from rtma_diffda.assimilation.observation_entry import (
     ObservationEntry,
@@ -24,8 +25,10 @@ from rtma_diffda.assimilation.observation_entry import (
     ThroughReplacement,
 )
 from rtma_diffda.assimilation.spread_calibration import SpreadCalibration
+from rtma_diffda.backbones.limited_area.backbone import LimitedAreaBackbone
 from rtma_diffda.diffusion.paths import diffda_path, karras_path
 from rtma_diffda.diffusion.sampling import Ancestral, Sampler
+from rtma_diffda.errors import UsageError
 from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.interfaces import AnalysisMethod
 from rtma_diffda.io.checkpoint import read_checkpoint
@@ -42,6 +45,7 @@ DENOISERS: Mapping[str, str] = {
     "diffusion_channels": "denoiser",
     "diffusion_centred": "denoiser",
     "diffda": "denoiser",
+    "diffusion_meshless": "denoiser",
     "diffusion_unet": "denoiser_unet",
     "diffusion_unet_global": "denoiser_unet_global",
     "diffusion_graph": "denoiser_graph",
@@ -94,6 +98,27 @@ def _fitted(name: str, trained: TrainedDenoiser) -> Fitted:
 def _calibrated_as(name: str) -> str:
     """The method under whose name a checkpoint has the calibration: other networks are calibrated as the default is."""
     return name if DENOISERS[name] == DENOISERS["diffusion"] else "diffusion"
+
+
+def without_mesh(trained: TrainedDenoiser) -> TrainedDenoiser:
+    """The denoiser with the mesh of its hybrid network left out, and everything else as it is.
+
+    Raises:
+        UsageError: its network is no hybrid.
+    """
+    network = trained.network
+    backbone = network.backbone
+    if not isinstance(backbone, LimitedAreaBackbone) or not backbone.settings.convolutions:
+        raise UsageError("only a hybrid of convolutions and a mesh does without its mesh")
+    bare = replace(backbone, settings=replace(backbone.settings, meshed=False))
+    left = DenoisingNetwork(network.encoding, bare, network.training_settings)
+    left.load_state_dict({name: network.state_dict()[name] for name in left.state_dict()})
+    alone = trained.without_large_scale
+    return replace(
+        trained,
+        network=left.eval(),
+        without_large_scale=None if alone is None else replace(alone, network=left),
+    )
 
 
 @lru_cache(maxsize=1)

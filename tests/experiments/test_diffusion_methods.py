@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
 from rtma_diffda.assimilation.observation_entry import ThroughChannels, ThroughKalman, ThroughReplacement
 from rtma_diffda.backbones.limited_area.backbone import LimitedAreaBackbone
-from rtma_diffda.errors import InputError
+from rtma_diffda.errors import InputError, UsageError
 from rtma_diffda.experiments.compare import DEFAULT_METHODS
 from rtma_diffda.experiments.compared_methods import COMPARED, Workshop
-from rtma_diffda.experiments.diffusion_methods import DENOISERS, diffusion_method, packaged_denoiser
+from rtma_diffda.experiments.diffusion_methods import DENOISERS, diffusion_method, packaged_denoiser, without_mesh
 from rtma_diffda.geo.grid import ProjectedGrid
 from rtma_diffda.geo.region import load_region
 from rtma_diffda.geo.static_fields import StaticFields
@@ -47,6 +48,20 @@ def test_a_denoiser_that_several_methods_share_is_read_once():
     assert workshop.denoiser("denoiser_unet") is not workshop.denoiser("denoiser")
     with pytest.raises(InputError, match="nowhere"):
         workshop.denoiser("denoiser_graph")
+
+
+def test_without_its_mesh_a_hybrid_is_its_convolutions():
+    trained = packaged_denoiser()
+    bare = without_mesh(trained)
+    assert bare.network.network.graph is None and bare.residual_errors == trained.residual_errors
+    assert bare.without_large_scale.network is bare.network
+    context = torch.zeros(1, bare.network.backbone.in_channels - 5, 64, 64)
+    noisy, sigma = torch.randn(1, 5, 64, 64, generator=torch.Generator().manual_seed(1)), torch.tensor([2.0])
+    with torch.no_grad():
+        whole, left = (d.network(noisy, sigma, context) for d in (trained, bare))
+    assert torch.isfinite(left).all() and whole.shape == left.shape
+    with pytest.raises(UsageError, match="only a hybrid"):
+        without_mesh(Workshop((), None, {}).denoiser("denoiser_unet"))
 
 
 def test_the_packaged_hybrid_does_for_any_size_of_region():

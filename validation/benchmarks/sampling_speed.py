@@ -3,9 +3,9 @@
     python validation/benchmarks/sampling_speed.py [--device cpu|cuda] [--points 64,256] [--members 8] [--repeats 3]
 
 The network is the shipped denoiser's, with weights that do not matter here; the gain has 441 modes a channel and five
-data at each of a hundred stations. Peers, in one run: members one by one in float32; all together; in bfloat16; on a
-GPU also with ``torch.compile`` and CUDA graphs. One thread on a CPU. Making the modes of B is measured apart, since it
-is done once an analysis whatever the sampler.
+data at each of a hundred stations. Peers, in one run: members one by one in float32; all together; the U-Net without a
+mesh; in bfloat16; on a GPU also with ``torch.compile`` and CUDA graphs. One thread on a CPU. Making the modes of B is
+measured apart, since it is done once an analysis whatever the sampler.
 """
 
 import argparse
@@ -14,29 +14,36 @@ from collections.abc import Callable
 
 import torch
 
-from rtma_diffda.backbones.unet import UNet, UNetSettings
+from rtma_diffda.assimilation.denoiser_checkpoint import denoiser_from_checkpoint
 from rtma_diffda.diffusion.conditioning.evidence import Evidence, Stencil
 from rtma_diffda.diffusion.conditioning.kalman import Kalman
 from rtma_diffda.diffusion.conditioning.low_rank_gain import LowRankGain, Modes
 from rtma_diffda.diffusion.preconditioning import edm
 from rtma_diffda.diffusion.sampling import sample
 from rtma_diffda.experiments.diffusion_methods import DEFAULT_SAMPLER
+from rtma_diffda.geo.grid import ProjectedGrid
+from rtma_diffda.io.checkpoint import read_checkpoint
+from rtma_diffda.resources import resource_directory
 
-CHANNELS, CONTEXT, STATIONS, MODES = 5, 33, 100, 441
-WIDTHS = (64, 128, 192)
+CHANNELS, STATIONS, MODES = 5, 100, 441
+WITH_MESH, WITHOUT_MESH = "denoiser", "denoiser_unet"
 
 
-def denoiser(device: str) -> tuple[UNet, Callable]:
-    """A U-Net of the shipped size, and the denoiser made of it."""
+def denoiser(checkpoint: str, points: int, device: str) -> tuple[int, Callable]:
+    """Context channels and the denoiser of a shipped checkpoint's network on a grid of its spacing, weights drawn."""
+    trained = denoiser_from_checkpoint(read_checkpoint(resource_directory("checkpoints") / checkpoint))
+    spacing = 5e3
+    grid = ProjectedGrid("+proj=lcc +lat_1=45 +lat_2=45 +lat_0=45 +R=6371200", points, points, spacing, spacing, 0, 0)
+    backbone = trained.network.backbone.on_grid(grid)
     torch.manual_seed(0)
-    net = UNet(UNetSettings(CHANNELS + CONTEXT, CHANNELS, WIDTHS, patch=2, noise_level=True)).to(device).eval()
+    net = backbone.network().to(device).eval()
 
     def denoise(noisy: torch.Tensor, sigma: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         coefficients = edm(sigma, torch.ones_like(sigma)[:, None, None, None])
         answer = net(torch.cat([coefficients.into * noisy, context], dim=1), sigma)
         return coefficients.denoised(noisy, answer.float())
 
-    return net, denoise
+    return backbone.in_channels - CHANNELS, denoise
 
 
 def kalman(points: int, device: str) -> Kalman:
@@ -76,9 +83,10 @@ def _wait(device: str) -> None:
 
 def ways(points: int, members: int, device: str) -> dict[str, Callable[[], torch.Tensor]]:
     """Ways of drawing ``members`` fields of ``points`` × ``points``."""
-    _, denoise = denoiser(device)
+    channels, denoise = denoiser(WITH_MESH, points, device)
+    fewer, convolutions = denoiser(WITHOUT_MESH, points, device)
     conditioning = kalman(points, device)
-    context = torch.randn(members, CONTEXT, points, points, device=device)
+    context = torch.randn(members, channels, points, points, device=device)
 
     def drawn(denoise: Callable, context: torch.Tensor, *, bfloat16: bool) -> torch.Tensor:
         generator = torch.Generator(device=device).manual_seed(0)
@@ -91,6 +99,7 @@ def ways(points: int, members: int, device: str) -> dict[str, Callable[[], torch
     found = {
         "one by one, float32": one_by_one,
         "together, float32": lambda: drawn(denoise, context, bfloat16=False),
+        "the U-Net, together, float32": lambda: drawn(convolutions, context[:, :fewer], bfloat16=False),
         "together, bfloat16": lambda: drawn(denoise, context, bfloat16=True),
     }
     if device != "cpu":
@@ -116,7 +125,7 @@ def main() -> None:
         for label, draw in ways(points, arguments.members, arguments.device).items():
             seconds = seconds_of(draw, arguments.device, arguments.repeats)
             reference = reference or seconds
-            print(f"{points:4} × {points:<4} {label:24} {seconds:8.3f} s   {reference / seconds:6.1f} times as fast")
+            print(f"{points:4} × {points:<4} {label:30} {seconds:8.3f} s   {reference / seconds:6.1f} times as fast")
 
 
 if __name__ == "__main__":
