@@ -73,12 +73,12 @@ def _effort(provenance: Mapping[str, Any]) -> str:
 
 
 def _before(provenance: Mapping[str, Any]) -> str:
-    """What the weights had gone through before this training."""
+    """What the weights had gone through before this training, latest first."""
     initial = provenance.get("initial")
     if not initial:
         return ""
     data, updates = initial["data_set"], initial["progress"]["update"]
     return (
         f", begun with weights of an earlier training ({updates} updates in {_effort(initial)}, on data set "
-        f"{data['name']}, seed {data['seed']})"
+        f"{data['name']}, seed {data['seed']}){_before(initial)}"
     )

@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 _OF_HYBRID = "network.convolutions."
 _FIRST = "stem.weight"
-_BESIDE = 4
+_SQUARE = 4
 """Grid points a side of the squares that the mesh of a hybrid denoiser works on."""
 _WITHOUT_LARGE_SCALE = 0.2
 """Share of a denoiser's training members that are not told the large scale."""
@@ -56,8 +56,7 @@ class NetworkSettings:
         hidden, layers: width and number of layers of message passing.
         spacing: of the finest mesh, in grid nodes of the graph: points, or those of the coarsest convolutions.
         trained: of a hybrid: all of it, or its mesh alone, while its convolutions stay as they begin.
-        large_scale: whether a denoiser is told the state of a global run; None: where it has a mesh. A mesh that is
-            trained alone is told alone.
+        large_scale: whether a denoiser is told the state of a global run; None: where it has a mesh.
         orientations: in how many ways a batch is seen.
         penalty: what regression makes of an error.
     """
@@ -67,7 +66,7 @@ class NetworkSettings:
     blocks: int = 1
     patch: int | None = None
     hidden: int | None = None
-    layers: int = 4
+    layers: int | None = None
     spacing: float | None = None
     trained: str = "all"
     large_scale: bool | None = None
@@ -98,24 +97,30 @@ def _unet(settings: NetworkSettings, encoding: InputEncoding, grid: ProjectedGri
 
 def _graph(settings: NetworkSettings, encoding: InputEncoding, grid: ProjectedGrid) -> Backbone:
     sizes = {"convolutions": (), "hidden": settings.hidden or 64}
-    return _limited_area(settings, encoding, grid, spacing=settings.spacing or 2.0, **sizes)
+    return _limited_area(settings, encoding, grid, spacing=settings.spacing or 2.0, layers=4, **sizes)
 
 
 def _hybrid(settings: NetworkSettings, encoding: InputEncoding, grid: ProjectedGrid) -> Backbone:
-    widths = settings.widths or (64, 128, 192)
-    sizes = {"convolutions": widths, "hidden": settings.hidden or 64}
-    for_mesh = encoding.large_scale_count if settings.trained == "mesh" else 0
-    alone = {"beside": _BESIDE, "mesh_channels": for_mesh}
-    return _limited_area(settings, encoding, grid, spacing=settings.spacing or 1.0, **sizes, **alone)
+    if not encoding.large_scale:
+        raise UsageError("the mesh of a hybrid denoiser is told the large scale; found network.large_scale=false")
+    sizes = {"convolutions": settings.widths or (64, 128, 192), "hidden": settings.hidden or 64}
+    told = {"mesh_channels": encoding.large_scale_count, "square": _SQUARE}
+    return _limited_area(settings, encoding, grid, spacing=settings.spacing or 2.0, layers=2, **told, **sizes)
 
 
 def _limited_area(
-    settings: NetworkSettings, encoding: InputEncoding, grid: ProjectedGrid, *, spacing: float, **sizes: Any
+    settings: NetworkSettings,
+    encoding: InputEncoding,
+    grid: ProjectedGrid,
+    *,
+    spacing: float,
+    layers: int,
+    **sizes: Any,
 ) -> LimitedAreaBackbone:
     network = LimitedAreaSettings(
         *denoiser_channels(encoding),
         mesh="flat",
-        processor_layers=settings.layers,
+        processor_layers=settings.layers or layers,
         noise_level=True,
         patch=settings.patch or 2,
         **sizes,
@@ -129,7 +134,7 @@ BACKBONES: Mapping[str, Callable[[NetworkSettings, InputEncoding, ProjectedGrid]
     "graph": _graph,
     "unet": _unet,
 }
-"""Networks of a denoiser: convolutions with a mesh beside the coarsest of them, a mesh alone, convolutions alone."""
+"""Networks of a denoiser: convolutions with a mesh before them, a mesh alone, convolutions alone."""
 
 
 @dataclass(frozen=True)
@@ -231,9 +236,7 @@ class DenoiserTarget:
         if settings.penalty != "squared":
             raise UsageError(f"a denoiser is trained with squared errors; network.penalty is '{settings.penalty}'")
         encoding = material.encoding(observations=True, large_scale=settings.told_large_scale)
-        silent = settings.trained == "mesh"  # without the large scale it adds nothing, and has nothing to learn
-        without = 0.0 if silent else _WITHOUT_LARGE_SCALE
-        training = DenoisingTraining(orientations=settings.orientations, without_large_scale=without)
+        training = DenoisingTraining(orientations=settings.orientations, without_large_scale=_WITHOUT_LARGE_SCALE)
         backbone = BACKBONES[settings.backbone](settings, encoding, material.pairs.layout.grid)
         network = DenoisingNetwork(encoding, backbone, training)
         for name, weight in network.named_parameters():
@@ -249,16 +252,12 @@ class DenoiserTarget:
             InputError: none fits.
         """
         own = network.state_dict()
+        renamed = {name.replace("network.", _OF_HYBRID, 1): values for name, values in start.weights.items()}
         weights = {
             name: _widened(values, own.get(name)) if name.endswith(_FIRST) else values
-            for name, values in start.weights.items()
+            for name, values in {**renamed, **start.weights}.items()
         }
-        renamed = {name.replace("network.", _OF_HYBRID, 1): values for name, values in weights.items()}
-        fitting = {
-            name: values
-            for name, values in {**renamed, **weights}.items()
-            if name in own and own[name].shape == values.shape
-        }
+        fitting = {name: values for name, values in weights.items() if name in own and own[name].shape == values.shape}
         if not fitting:
             raise InputError("no weight of the checkpoint that training shall begin with fits this denoiser")
         _log.info("%d of %d weights are taken from the checkpoint", len(fitting), len(own))

@@ -63,10 +63,10 @@ class LimitedAreaBackbone:
         grid, design = self.settings.graph_grid(self.grid), self.design
         if design.kind != "multiscale" or design.levels is None:
             return build_graph(grid, design)
-        for levels in range(design.levels, 2, -1):
+        for levels in range(design.levels, 1, -1):
             with suppress(UsageError):  # too small for so many; it may do for fewer
                 return build_graph(grid, replace(design, levels=levels))
-        return build_graph(grid, replace(design, levels=2))
+        return build_graph(grid, replace(design, kind="flat", levels=None))
 
     def network(self) -> nn.Module:
         """See ``Backbone``."""

@@ -1,20 +1,19 @@
 """``limited_area_network``: the one constructor of limited-area networks for fields, pure graph or hybrid.
 
-A hybrid looks at local detail by convolutions on the grid (the U-Net's), and at the large scale, at a boundary of
-another grid, and at what else of the input is for it alone, by a mesh. The mesh lies *beneath* the convolutions, in
+A hybrid looks at local detail by convolutions on the grid (the U-Net's), and at the large scale and at a boundary of
+another grid by a mesh. The mesh lies *beneath* the convolutions, in
 place of the coarsest of them, whose points stand for ``LimitedAreaSettings.stride`` grid points a side:
 
     x ← x + GraphNetwork(x),
 
-and what it adds comes back up through the finer convolutions. Or it works *beside* them, on means over squares, and
-corrects what they answer:
+and what it adds comes back up through the finer convolutions; its last layer begins at zero. Or it lies *before* them:
+it is told what is known on a wider grid, such as a global run, and convolutions see what it makes of that and of means
+of all input over squares, brought to the points by bilinear interpolation:
 
-    answer = U(input) + bilinear(k · GraphNetwork(means of input and U(input))),
+    answer = U(input, bilinear(GraphNetwork(means of input and of what it alone is told))).
 
-where k, the last channel, says where the channels for the mesh alone are known; 1 where there are none. Its last layer
-begins at zero: beside trained convolutions it begins with their answer. Reference: pure graph networks lose to
-convolutions at kilometre scale (HRRRCast, arXiv 2507.05658; CRPS-LAM, arXiv 2510.09484), which by themselves see the
-large scale badly.
+Reference: pure graph networks lose to convolutions at kilometre scale (HRRRCast, arXiv 2507.05658; CRPS-LAM, arXiv
+2510.09484), which by themselves see the large scale badly.
 """
 
 from dataclasses import replace
@@ -31,7 +30,7 @@ from rtma_diffda.backbones.noise_level import zeroed
 from rtma_diffda.backbones.unet import UNet, UNetSettings
 from rtma_diffda.errors import UsageError
 
-__all__ = ["CorrectedConvolutions", "FieldNetwork", "HybridNetwork", "LimitedAreaSettings", "limited_area_network"]
+__all__ = ["FieldNetwork", "HybridNetwork", "InformedConvolutions", "LimitedAreaSettings", "limited_area_network"]
 
 
 def limited_area_network(settings: LimitedAreaSettings, graph: LimitedAreaGraph) -> nn.Module:
@@ -46,7 +45,7 @@ def limited_area_network(settings: LimitedAreaSettings, graph: LimitedAreaGraph)
     """
     if not settings.convolutions:
         return FieldNetwork(settings, graph)
-    return CorrectedConvolutions(settings, graph) if settings.beside else HybridNetwork(settings, graph)
+    return InformedConvolutions(settings, graph) if settings.mesh_channels else HybridNetwork(settings, graph)
 
 
 class FieldNetwork(nn.Module):
@@ -99,8 +98,8 @@ class HybridNetwork(nn.Module):
         return self.convolutions(values, sigma, beneath=beneath)
 
 
-class CorrectedConvolutions(nn.Module):
-    """Convolutions on the grid, and beside them a mesh that corrects their answer."""
+class InformedConvolutions(nn.Module):
+    """A mesh, and convolutions on the grid that are told what it makes of its channels."""
 
     def __init__(self, settings: LimitedAreaSettings, graph: LimitedAreaGraph) -> None:
         super().__init__()
@@ -108,31 +107,31 @@ class CorrectedConvolutions(nn.Module):
         self.convolutions = _convolutions(settings, beneath=False)
         self.graph = None
         if settings.meshed:
-            entering = settings.in_channels + settings.out_channels
-            inner = replace(settings, in_channels=entering, mesh_channels=0, beside=0, convolutions=())
+            inner = replace(settings, out_channels=settings.mesh_channels, mesh_channels=0, convolutions=())
             self.graph = GraphNetwork(inner, graph)
-            zeroed(self.graph.output_map.last)
 
     def forward(self, values: Tensor, sigma: Tensor | None = None, boundary: Tensor | None = None) -> Tensor:
-        """As ``FieldNetwork``."""
-        alone, side = self.settings.mesh_channels, self.settings.beside
-        answer = self.convolutions(values[:, : values.shape[1] - alone], sigma)
+        """As ``FieldNetwork``; without its mesh the convolutions are told zeros."""
+        seen = values[:, : values.shape[1] - self.settings.mesh_channels]
         if self.graph is None:
-            return answer
-        coarse = at_stride(torch.cat([answer.to(values), values], dim=1), side)
+            told = torch.zeros_like(values[:, seen.shape[1] :])
+        else:
+            told = self._told(values, sigma, boundary).to(values)
+        return self.convolutions(torch.cat([seen, told], dim=1), sigma)
+
+    def _told(self, values: Tensor, sigma: Tensor | None, boundary: Tensor | None) -> Tensor:
+        """What the mesh makes of its channels (member, mesh channels, y, x)."""
+        square, (ny, nx) = self.settings.square, values.shape[-2:]
+        coarse = at_stride(values, square)
         nodes = self.graph(by_node(coarse), sigma, None if boundary is None else boundary.transpose(0, 1))
-        added = by_member(nodes, tuple(coarse.shape[-2:]))
-        if alone:
-            added = coarse[:, -1:] * added
-        ny, nx = values.shape[-2:]
-        finer = interpolate(added.to(answer), scale_factor=float(side), mode="bilinear")
-        return answer + finer[..., :ny, :nx]
+        made = by_member(nodes, tuple(coarse.shape[-2:]))
+        return interpolate(made, scale_factor=float(square), mode="bilinear")[..., :ny, :nx]
 
 
 def _convolutions(settings: LimitedAreaSettings, *, beneath: bool) -> UNet:
     return UNet(
         UNetSettings(
-            settings.in_channels - settings.mesh_channels,
+            settings.in_channels,
             settings.out_channels,
             settings.convolutions,
             patch=settings.patch,

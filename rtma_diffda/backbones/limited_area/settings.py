@@ -30,10 +30,10 @@ class LimitedAreaSettings:
     convolutions: channels at each resolution of convolutions on the grid, finest first, below which the mesh sees the
         weather (hybrid); empty for a pure graph network.
     patch: points a side of what the finest convolutions see as one vector.
-    beside: points a side of the squares over which a mesh beside the convolutions takes means, and which are the
-        graph's grid nodes; 0: the mesh of a hybrid lies beneath them, in place of the coarsest.
-    mesh_channels: how many of the last input channels only a mesh beside the convolutions sees; the very last says by 0
-        or 1 where the others are known, and the mesh is silent where they are not.
+    mesh_channels: how many of the last input channels the mesh of a hybrid alone is told: convolutions get as many that
+        it makes of all input instead. 0: the mesh lies beneath the convolutions, in place of the coarsest.
+    square: points a side of the squares over which a mesh that is told channels takes means, and which are the graph's
+        grid nodes.
     meshed: False leaves the mesh of a hybrid out, to see what it is worth.
     evaluation: how it is computed.
     """
@@ -53,8 +53,8 @@ class LimitedAreaSettings:
     noise_level: bool = False
     convolutions: tuple[int, ...] = ()
     patch: int = 2
-    beside: int = 0
     mesh_channels: int = 0
+    square: int = 4
     meshed: bool = True
     evaluation: Evaluation = field(default_factory=Evaluation)
 
@@ -69,30 +69,39 @@ class LimitedAreaSettings:
             raise UsageError(f"message passing is {', '.join(kinds)}; each may be {' or '.join(_KINDS)}")
         if not self.meshed and not self.convolutions:
             raise UsageError("a network without a mesh needs convolutions")
-        if self.beside < 0 or (self.beside and not self.convolutions):
-            raise UsageError(f"beside is {self.beside} points; expected 0 or more, and convolutions to work beside")
-        if not 0 <= self.mesh_channels < self.in_channels or (self.mesh_channels and not self.beside):
+        if not 0 <= self.mesh_channels < self.in_channels or (self.mesh_channels and not self.convolutions):
             raise UsageError(
-                f"{self.mesh_channels} of {self.in_channels} channels for the mesh alone; expected fewer than all, and "
-                "a mesh beside convolutions"
+                f"{self.mesh_channels} of {self.in_channels} channels are for the mesh alone; expected fewer than all, "
+                "and convolutions that see the others"
             )
+        if self.square < 1:
+            raise UsageError(f"a mesh takes means over squares of one point or more a side; found {self.square}")
 
     @property
     def stride(self) -> int:
         """Points a side of what one grid node of the graph stands for; 1 for a pure graph network."""
-        if self.beside:
-            return self.beside
+        if self.mesh_channels:
+            return self.square
         return self.patch * 2 ** (len(self.convolutions) - 1) if self.convolutions else 1
 
     def graph_grid(self, grid: ProjectedGrid) -> ProjectedGrid:
-        """The grid whose points are the graph's grid nodes: the region's, the coarsest convolutions', or squares."""
+        """The grid whose points are the graph's grid nodes: the region's, the coarsest convolutions', or squares.
+
+        Raises:
+            UsageError: the region is too small for two of them a side.
+        """
         if self.stride == 1:
             return grid
         n, middle = self.stride, 0.5 * (self.stride - 1)
+        if min(grid.nx, grid.ny) <= n:
+            raise UsageError(
+                f"a region of {grid.nx} × {grid.ny} points is too small for a mesh under squares of {n} × {n}; "
+                f"expected more than {n} a side"
+            )
         return ProjectedGrid(
             grid.projection,
-            max(2, math.ceil(grid.nx / n)),
-            max(2, math.ceil(grid.ny / n)),
+            math.ceil(grid.nx / n),
+            math.ceil(grid.ny / n),
             grid.dx * n,
             grid.dy * n,
             grid.x0 + middle * grid.dx,

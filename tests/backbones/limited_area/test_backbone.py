@@ -60,6 +60,10 @@ def test_a_grid_of_another_spacing_has_the_same_graph():
     torch.testing.assert_close(fine.graph.tensors(), HYBRID.graph.tensors())
 
 
-def test_a_grid_too_small_for_its_mesh_is_refused():
-    with pytest.raises(UsageError, match="mesh"):
-        HYBRID.on_grid(replace(GRID, nx=6, ny=6))
+def test_a_small_grid_has_a_mesh_without_long_edges_and_a_tiny_one_is_refused():
+    small = HYBRID.on_grid(replace(GRID, nx=12, ny=12))
+    assert 1 < small.graph.level_sizes[0] < HYBRID.graph.level_sizes[0]
+    network, values = small.network(), torch.randn(1, small.in_channels, 12, 12)
+    assert torch.isfinite(network(values, *([torch.ones(1)] if small.noise_level else []))).all()
+    with pytest.raises(UsageError, match=r"a region of \d+ × 2 points is too small for a mesh"):
+        HYBRID.on_grid(replace(GRID, ny=2))

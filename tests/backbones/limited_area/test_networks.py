@@ -19,7 +19,7 @@ SHAPES = {
     "parallel": {"mesh": "parallel"},
     "noise": {"mesh": "parallel", "noise_level": True},
     "hybrid": {"mesh": "flat", "convolutions": (4, 8), "noise_level": True},
-    "beside": {"mesh": "flat", "convolutions": (4, 8), "beside": 4, "noise_level": True},
+    "before": {"mesh": "flat", "convolutions": (4, 8), "mesh_channels": 2, "square": 4, "noise_level": True},
 }  # fmt: skip
 WAYS = {
     "chunks": Evaluation(chunk=50),
