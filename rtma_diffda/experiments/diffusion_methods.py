@@ -121,10 +121,14 @@ def without_mesh(trained: TrainedDenoiser) -> TrainedDenoiser:
     )
 
 
-@lru_cache(maxsize=1)
-def packaged_denoiser() -> TrainedDenoiser:
-    """The denoiser that ships with the package."""
-    return denoiser_from_checkpoint(read_checkpoint(resource_directory("checkpoints") / "denoiser"))
+@lru_cache(maxsize=2)
+def packaged_denoiser(*, global_run: bool = True) -> TrainedDenoiser:
+    """The denoiser that ships with the package for problems with a global run, or the U-Net for those without.
+
+    The former does without a global run too, with 1.02 times the U-Net's error.
+    """
+    name = DENOISERS["diffusion" if global_run else "diffusion_unet"]
+    return denoiser_from_checkpoint(read_checkpoint(resource_directory("checkpoints") / name))
 
 
 def background_mean(trained: TrainedDenoiser, static: StaticFields) -> DiffusionAssimilation:

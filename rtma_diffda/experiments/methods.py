@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from rtma_diffda.assimilation.defaults import default_background_errors, default_structures, starts_for
+from rtma_diffda.assimilation.denoiser_checkpoint import TrainedDenoiser
 from rtma_diffda.assimilation.observation_interpolation import ObservationInterpolation, tune_structures
 from rtma_diffda.assimilation.optimal_interpolation import OptimalInterpolation
 from rtma_diffda.assimilation.tuning import CRITERIA, TunedParameters, TuningSettings, tune_problems
@@ -115,14 +116,27 @@ def _station_diffusion(
 
 
 def _diffusion(settings: MethodSettings, problems: Sequence[AssimilationProblem], static: StaticFields) -> BuiltMethod:
-    method = diffusion_method("diffusion", packaged_denoiser(), _with_terrain(static, problems))
-    described = f"{method.members} members of the packaged denoiser, {len(method.sampler.path) - 1} network calls each"
+    method = diffusion_method("diffusion", _denoiser(problems), _with_terrain(static, problems))
+    told = "told the global run" if _forced(problems) else "without global run"
+    described = (
+        f"{method.members} members of the packaged denoiser, {told}, {len(method.sampler.path) - 1} network calls each"
+    )
     return BuiltMethod("diffusion", method, described)
+
+
+def _forced(problems: Sequence[AssimilationProblem]) -> bool:
+    """Whether all problems have a global run."""
+    return all(problem.boundary is not None for problem in problems)
+
+
+def _denoiser(problems: Sequence[AssimilationProblem]) -> TrainedDenoiser:
+    """The packaged denoiser for such problems."""
+    return packaged_denoiser(global_run=_forced(problems))
 
 
 def _regional(settings: MethodSettings, problems: Sequence[AssimilationProblem], static: StaticFields) -> BuiltMethod:
     """Diffusion where the packaged denoiser has learned such grids and variables, else optimal interpolation."""
-    layout, network = problems[0].background.layout, packaged_denoiser().network
+    layout, network = problems[0].background.layout, _denoiser(problems).network
     encoding, reasons = network.encoding, network.encoding.shortcomings(static, layout.grid.dx)
     try:
         network.on_grid(layout.grid)

@@ -6,6 +6,7 @@ import torch
 
 from rtma_diffda.assimilation.observation_entry import ThroughChannels, ThroughKalman, ThroughReplacement
 from rtma_diffda.backbones.limited_area.backbone import LimitedAreaBackbone
+from rtma_diffda.backbones.unet import UNetSettings
 from rtma_diffda.errors import InputError, UsageError
 from rtma_diffda.experiments.compare import DEFAULT_METHODS
 from rtma_diffda.experiments.compared_methods import COMPARED, Workshop
@@ -48,6 +49,11 @@ def test_a_denoiser_that_several_methods_share_is_read_once():
     assert workshop.denoiser("denoiser_unet") is not workshop.denoiser("denoiser")
     with pytest.raises(InputError, match="nowhere"):
         workshop.denoiser("denoiser_graph")
+
+
+def test_problems_without_a_global_run_have_the_unet():
+    assert isinstance(packaged_denoiser(global_run=False).network.backbone, UNetSettings)
+    assert packaged_denoiser(global_run=True) is packaged_denoiser(global_run=True)
 
 
 def test_without_its_mesh_a_hybrid_is_its_convolutions():
