@@ -134,4 +134,5 @@ def packaged_denoiser(*, global_run: bool = True) -> TrainedDenoiser:
 def background_mean(trained: TrainedDenoiser, static: StaticFields) -> DiffusionAssimilation:
     """E[truth | background]: the denoiser's answer to pure noise, one call."""
     method = diffusion_method("diffusion", trained, static)
-    return replace(method, sampler=Sampler((80.0, 0.0), Ancestral()), members=1, calibration=SpreadCalibration())
+    one_call = Sampler((80.0, 0.0), Ancestral())
+    return replace(method, sampler=one_call, members=1, calibration=SpreadCalibration(), without_boundary=None)

@@ -218,5 +218,5 @@ def test_an_analysis_says_which_global_run_it_was_given(arguments, global_file, 
 
 def test_a_global_run_that_does_not_serve_stops_the_analysis_with_a_sentence(arguments, global_file, tmp_path, capsys):
     assert main([*arguments, f"global_runs={global_file}", "latency_hours=12"]) == 3
-    assert "run" in capsys.readouterr().err
+    assert "arrive" in capsys.readouterr().err
     assert not (tmp_path / "out" / "archive").exists()

@@ -1,8 +1,8 @@
 """``limited_area_network``: the one constructor of limited-area networks for fields, pure graph or hybrid.
 
 A hybrid looks at local detail by convolutions on the grid (the U-Net's), and at the large scale and at a boundary of
-another grid by a mesh. The mesh lies *beneath* the convolutions, in
-place of the coarsest of them, whose points stand for ``LimitedAreaSettings.stride`` grid points a side:
+another grid by a mesh. The mesh lies *beneath* the convolutions, in place of the coarsest of them, whose points stand
+for ``LimitedAreaSettings.stride`` grid points a side:
 
     x ← x + GraphNetwork(x),
 
