@@ -154,7 +154,11 @@ def run_analysis(settings: AnalyseSettings) -> RunSummary:
     if publisher is not None and publisher.keeps(settings.time, degraded=bool(made.analysis.degraded)):
         return _kept(publisher, settings.time, made.analysis.degraded)
     publisher = publisher or _new_publisher(settings, region)
-    settled = {"method": made.built.name, "method_settings": made.built.description}
+    settled = {
+        "method": made.built.name,
+        "method_settings": made.built.description,
+        "global_run_used": "yes" if made.built.forced else "no",
+    }
     product = publisher.publish(made.case, made.analysis, settled)
     files = {"archive": publisher.archive.root, "netcdf": publisher.write_netcdf(product)}
     files |= _maps(made, publisher.directory / "maps")

@@ -61,11 +61,13 @@ class BuiltMethod:
         name: its key; names its column in every table.
         method: the method.
         description: its parameters, in words.
+        forced: whether it makes use of a global run.
     """
 
     name: str
     method: Method
     description: str
+    forced: bool = False
 
 
 def build_method(
@@ -121,7 +123,7 @@ def _diffusion(settings: MethodSettings, problems: Sequence[AssimilationProblem]
     described = (
         f"{method.members} members of the packaged denoiser, {told}, {len(method.sampler.path) - 1} network calls each"
     )
-    return BuiltMethod("diffusion", method, described)
+    return BuiltMethod("diffusion", method, described, forced=_forced(problems))
 
 
 def _forced(problems: Sequence[AssimilationProblem]) -> bool:

@@ -211,6 +211,7 @@ def test_an_analysis_says_which_global_run_it_was_given(arguments, global_file, 
     assert main(given) == 0
     stored = Archive.open(tmp_path / "out" / "archive", create=False).read(TIME)
     assert "coarse" in stored.attrs["provenance"] and "2026-06-15T14:00" in stored.attrs["provenance"]
+    assert '"global_run_used": "no"' in stored.attrs["provenance"]  # optimal interpolation looks at none
     assert main(replaced(arguments, output=tmp_path / "without")) == 0
     alone = Archive.open(tmp_path / "without" / "archive", create=False).read(TIME)
     assert "global_run: none" in alone.attrs["provenance"] or '"global_run": "none"' in alone.attrs["provenance"]
