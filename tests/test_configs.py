@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from rtma_diffda.cli.configuration import compose_settings
 from rtma_diffda.experiments.analyse import AnalyseSettings
 from rtma_diffda.experiments.compare import CompareSettings
+from rtma_diffda.experiments.cycle_settings import BackgroundSettings, CycleSettings, ReportSettings
 from rtma_diffda.experiments.demo import DemoSettings
 from rtma_diffda.experiments.forecast import ForecastSettings
 from rtma_diffda.experiments.ingest import IngestSettings
@@ -16,6 +18,8 @@ from rtma_diffda.experiments.simulate import SimulateSettings
 from rtma_diffda.experiments.train import TrainSettings
 from rtma_diffda.geo.region import load_region
 from rtma_diffda.resources import resource_directory
+
+CYCLES = ("demo_day",)
 
 GIVEN = ["region=demo", "time=2026-01-01T00:15", "background=b.nc", "observations=[a.txt,c.csv]"]
 
@@ -41,7 +45,7 @@ def composed(verb: str, overrides: list[str]) -> dict:
 
 
 def test_every_experiment_belongs_to_a_verb():
-    known = [*experiments("europe"), *experiments("osse"), *experiments("ml_rtma"), *experiments("era5")]
+    known = [*experiments("europe"), *experiments("osse"), *experiments("ml_rtma"), *experiments("era5"), *CYCLES]
     assert sorted(known) == names_in("experiment")
 
 
@@ -75,6 +79,22 @@ def test_every_experiment_becomes_settings(name):
     settings = settings_of([f"experiment={name}", "data=somewhere"])
     assert load_region(settings.region).name == settings.region
     assert settings.background.startswith("somewhere/") and settings.observations[0].startswith("somewhere/")
+
+
+@pytest.mark.parametrize("name", CYCLES)
+def test_cycles_become_settings(name):
+    settings = CycleSettings.from_mapping(composed("cycle", [f"experiment={name}"]))
+    assert load_region(settings.region).name == settings.region and len(settings.streams()[0].times(
+        settings.start, settings.end)) == 96  # fmt: skip
+
+
+def test_defaults_of_cycles_in_file_and_dataclasses_agree():
+    given = {"region": "demo", "start": "2026-06-15", "end": "2026-06-16"}
+    paths = {"background.path": "b.nc", "observations.path": "spool"}
+    found = CycleSettings.from_mapping(composed("cycle", [f"{k}={v}" for k, v in {**given, **paths}.items()]))
+    start, end = (np.datetime64(given[name], "ns") for name in ("start", "end"))
+    background, observed = BackgroundSettings("b.nc"), ReportSettings(("spool",))
+    assert found == CycleSettings("demo", background, start, end, observations=observed)
 
 
 @pytest.mark.parametrize("name", names_in("method"))

@@ -30,9 +30,9 @@ from rtma_diffda.assimilation.diffusion import DiffusionAssimilation
 from rtma_diffda.assimilation.ensemble_at_stations import EnsembleAtStations
 from rtma_diffda.assimilation.observation_entry import ObservationEntry, ThroughChannels, ThroughKalman
 from rtma_diffda.cli.configuration import compose_settings
+from rtma_diffda.cycling.case import Case
 from rtma_diffda.diffusion.sampling import Ancestral, Sampler
 from rtma_diffda.experiments.analyse import AnalyseSettings, prepare_case
-from rtma_diffda.experiments.case import Case
 from rtma_diffda.experiments.cross_validation import cross_validate
 from rtma_diffda.experiments.diffusion_methods import DEFAULT_SAMPLER
 from rtma_diffda.experiments.fold_verification import scored_problem

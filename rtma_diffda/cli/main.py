@@ -116,13 +116,29 @@ def parse_call(arguments: Sequence[str]) -> Call:
             found[word[2:]] = True
         elif word in ("--cfg", "--config-name"):
             _take_value(word, rest, found)
+        elif word in verb.flags:
+            overrides.append(verb.flags[word])
+        elif word.partition("=")[0] in verb.options:
+            overrides.append(_option(verb, word, rest))
         elif word.startswith("-") and "=" not in word:
-            raise UsageError(f"unknown option '{word}'; known are --help, --cfg job, --resolve, --multirun")
+            raise UsageError(f"unknown option '{word}'; known are {', '.join(_known(verb))}")
         elif "=" not in word and verb.positional and not word.startswith("~"):
             overrides.append(f"{verb.positional}={word}")
         else:
             overrides.append(word)
     return Call(verb, tuple(overrides), **found)
+
+
+def _option(verb: Verb, word: str, rest: list[str]) -> str:
+    """The override that ``--option value`` or ``--option=value`` stands for."""
+    name, equals, value = word.partition("=")
+    if not equals and not rest:
+        raise UsageError(f"option {name} needs a value")
+    return f"{verb.options[name]}={value if equals else rest.pop(0)}"
+
+
+def _known(verb: Verb) -> list[str]:
+    return ["--help", "--cfg job", "--resolve", "--multirun", *verb.flags, *verb.options]
 
 
 def _take_value(option: str, rest: list[str], found: dict[str, object]) -> None:

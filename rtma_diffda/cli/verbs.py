@@ -1,7 +1,7 @@
 """The verbs: each turns settings into one documented call, and prints what that call answers."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rtma_diffda.errors import DegradedResult
@@ -21,12 +21,16 @@ class Verb:
         summary: one line for the help.
         run: takes the composed settings; raises the package's errors.
         positional: setting that a bare word stands for, or empty.
+        flags: options without value, and the override that each stands for.
+        options: options with a value, and the setting that each sets.
     """
 
     name: str
     summary: str
     run: Callable[[Settings], None]
     positional: str = ""
+    flags: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 def _demo(settings: Settings) -> None:
@@ -88,6 +92,19 @@ def _forecast(settings: Settings) -> None:
     _tell(run_forecast(ForecastSettings.from_mapping(settings)))
 
 
+def _cycle(settings: Settings) -> None:
+    from rtma_diffda.experiments.cycle import run_cycles
+    from rtma_diffda.experiments.cycle_settings import CycleSettings
+
+    _tell(run_cycles(CycleSettings.from_mapping(settings)))
+
+
+def _status(settings: Settings) -> None:
+    from rtma_diffda.experiments.status import StatusSettings, run_status
+
+    _tell(run_status(StatusSettings.from_mapping(settings)))
+
+
 def _regions(settings: Settings) -> None:
     from rtma_diffda.experiments.regions import describe_regions
 
@@ -105,6 +122,14 @@ VERBS = {
     for verb in (
         Verb("demo", "simulated METAR reports to verified analyses of a small region, every 15 minutes", _demo),
         Verb("analyse", "one analysis of a region from a background and station reports", _analyse),
+        Verb(
+            "cycle",
+            "analyses every 15 minutes, of the past or live; resumes where it stopped",
+            _cycle,
+            flags={"--live": "live=true"},
+            options={"--keep": "archive.keep"},
+        ),
+        Verb("status", "how a run of cycles has fared in the last hours", _status, "output"),
         Verb(
             "forecast",
             "a limited area some hours ahead, forced at its rim by a global run; or its verification",

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rtma_diffda.cycling.case import Case, CaseSources, limited, seeded
+from rtma_diffda.cycling.publication import Publisher
 from rtma_diffda.errors import InputError, UsageError
-from rtma_diffda.experiments.case import Case, CaseSources, limited, seeded
 from rtma_diffda.experiments.fold_verification import FoldSettings, fold_summary, verify_by_folds
 from rtma_diffda.experiments.global_forcing import forcing, forcing_in_words
 from rtma_diffda.experiments.ingest import account_in_words
 from rtma_diffda.experiments.methods import BuiltMethod, MethodSettings, build_method
-from rtma_diffda.experiments.publication import Publisher
 from rtma_diffda.experiments.reporting import PageHead, RunSummary, Verification, draw_analysis, page, withheld_pairs
 from rtma_diffda.experiments.settings import as_texts, as_time, require_between, require_texts, settings_from
 from rtma_diffda.fields.boundary import surrounding
@@ -27,6 +27,7 @@ from rtma_diffda.io.atomic import explain_failures
 from rtma_diffda.io.background import load_background
 from rtma_diffda.io.static_fields import load_static_fields
 from rtma_diffda.io.tables import write_table
+from rtma_diffda.observations.error_model import DEFAULT_ERRORS, ErrorModel
 from rtma_diffda.observations.ingest.files import read_observations
 from rtma_diffda.observations.ingest.result import IngestResult
 from rtma_diffda.observations.ingest.stations import load_stations
@@ -43,10 +44,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ControlSettings:
-    """Quality control: ``background_limit`` in standard deviations (None: no background check); ``reject`` list."""
+    """Quality control: ``background_limit`` in standard deviations (None: no background check); ``reject`` list;
+    ``errors``: {variable: SI standard deviation} of METAR reports, in place of the usual ones."""
 
     background_limit: float | None = 5.0
     reject: tuple[str, ...] = ()
+    errors: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.background_limit is not None:
@@ -56,7 +59,8 @@ class ControlSettings:
     def build(self) -> QualityControl:
         """The quality control of these settings."""
         check = None if self.background_limit is None else BackgroundCheck(limit=self.background_limit)
-        return QualityControl(background_check=check, reject=self.reject)
+        own = {**DEFAULT_ERRORS, "metar": {**DEFAULT_ERRORS["metar"], **self.errors}}
+        return QualityControl(ErrorModel(own), background_check=check, reject=self.reject)
 
 
 @dataclass(frozen=True)

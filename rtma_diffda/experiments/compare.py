@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from rtma_diffda.cycling.case import limited
 from rtma_diffda.errors import UsageError
-from rtma_diffda.experiments.case import limited
 from rtma_diffda.experiments.compared_methods import COMPARED, ComparedMethod, Workshop, build_compared
 from rtma_diffda.experiments.comparison_report import Comparison, write_comparison_report
 from rtma_diffda.experiments.data_set import DataSetDesign

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from rtma_diffda.experiments.case import Case
+from rtma_diffda.cycling.case import Case
 from rtma_diffda.experiments.cross_validation import cross_validate
 from rtma_diffda.experiments.methods import MethodSettings, build_method
 from rtma_diffda.experiments.progress import progress

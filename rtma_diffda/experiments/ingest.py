@@ -1,6 +1,5 @@
 """``run_ingest``: files of reports to an observation table, and the account of everything that was in them."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,18 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rtma_diffda.errors import UsageError
 from rtma_diffda.experiments.settings import as_texts, as_time, settings_from
 from rtma_diffda.io.tables import write_table
 from rtma_diffda.observations.flags import Flag
 from rtma_diffda.observations.ingest.files import read_observations
+from rtma_diffda.observations.ingest.name_times import time_in_name
 from rtma_diffda.observations.ingest.result import IngestResult
 from rtma_diffda.observations.ingest.stations import load_stations
 from rtma_diffda.observations.quality_control import flag_consistency, flag_range
 from rtma_diffda.times import format_time
 from rtma_diffda.verification.account import observation_account
-
-_TIME_IN_NAME = re.compile(r"(?<!\d)((?:19|20)\d{6})[_T-]?(\d{2})(\d{2})?(?!\d)")
 
 
 @dataclass(frozen=True)
@@ -75,13 +72,10 @@ def run_ingest(settings: IngestSettings) -> IngestRun:
 def time_in_names(paths: tuple[str, ...]) -> np.datetime64 | None:
     """The time that the first file name states, such as ``metar_20190701_1200.txt``; None where none does."""
     for path in map(Path, paths):
-        names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else [path.name]
-        for match in filter(None, map(_TIME_IN_NAME.search, names)):
-            day, hour, minute = match.groups()
-            try:
-                return as_time(f"{day[:4]}-{day[4:6]}-{day[6:]}T{hour}:{minute or '00'}")
-            except UsageError:
-                continue
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        found = next((time for time in map(time_in_name, files) if time is not None), None)
+        if found is not None:
+            return found
     return None
 
 

@@ -20,6 +20,7 @@ from rtma_diffda.assimilation.tuning import CRITERIA, TunedParameters, TuningSet
 from rtma_diffda.errors import UsageError
 from rtma_diffda.experiments.diffusion_methods import diffusion_method, packaged_denoiser
 from rtma_diffda.experiments.station_diffusion import describe_blend, station_diffusion
+from rtma_diffda.fields.layout import Layout
 from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.geo.station_terrain import station_terrain
 from rtma_diffda.interfaces import AnalysisMethod, AssimilationProblem, PointMethod
@@ -138,18 +139,24 @@ def _denoiser(problems: Sequence[AssimilationProblem]) -> TrainedDenoiser:
 
 def _regional(settings: MethodSettings, problems: Sequence[AssimilationProblem], static: StaticFields) -> BuiltMethod:
     """Diffusion where the packaged denoiser has learned such grids and variables, else optimal interpolation."""
-    layout, network = problems[0].background.layout, _denoiser(problems).network
-    encoding, reasons = network.encoding, network.encoding.shortcomings(static, layout.grid.dx)
-    try:
-        network.on_grid(layout.grid)
-    except UsageError as error:
-        reasons = (*reasons, str(error))
-    if layout.names != encoding.names:
-        reasons = (*reasons, f"it analyses {', '.join(encoding.names)}, this region {', '.join(layout.names)}")
+    reasons = misfits(_denoiser(problems), problems[0].background.layout, static)
     if not reasons:
         return _diffusion(settings, problems, static)
     built = _optimal_interpolation(settings, problems, static)
     return replace(built, description=f"not diffusion: {'; '.join(reasons)}\n{built.description}")
+
+
+def misfits(trained: TrainedDenoiser, layout: Layout, static: StaticFields) -> tuple[str, ...]:
+    """Reasons why a denoiser does not fit a region's grid, terrain or variables; empty where it does."""
+    encoding = trained.network.encoding
+    reasons = encoding.shortcomings(static, layout.grid.dx)
+    try:
+        trained.network.on_grid(layout.grid)
+    except UsageError as error:
+        reasons = (*reasons, str(error))
+    if layout.names != encoding.names:
+        reasons = (*reasons, f"it analyses {', '.join(encoding.names)}, this region {', '.join(layout.names)}")
+    return reasons
 
 
 BUILDERS: Mapping[str, Callable[[MethodSettings, Sequence[AssimilationProblem], StaticFields], BuiltMethod]] = {

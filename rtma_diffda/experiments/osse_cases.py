@@ -154,12 +154,13 @@ def run_cases(
     network = identity.network(run.static, observing)
     minutes = (run.times - run.times.astype("datetime64[D]")) // np.timedelta64(1, "m")
     for index in np.flatnonzero(np.isin(minutes, 60 * np.asarray(hours))):
-        yield _case(run, network, observing, identity, index=int(index))
+        yield case_at(run, network, observing, identity, index=int(index))
 
 
-def _case(
+def case_at(
     run: SimulatedRun, network: RankedNetwork, observing: ObservingSettings, identity: RunIdentity, *, index: int
 ) -> OsseCase:
+    """The case of one of the run's times."""
     truth, background, time = run.truth.state(index), run.background.state(index), run.times[index]
     errors = ReportErrors(factor=observing.error_factor, gross_error_rate=observing.gross_error_rate)
     sound = ReportErrors(factor=observing.error_factor)

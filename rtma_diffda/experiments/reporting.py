@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from rtma_diffda import __version__
-from rtma_diffda.experiments.case import Case
+from rtma_diffda.cycling.case import Case
 from rtma_diffda.interfaces import Analysis
 from rtma_diffda.observations.withholding import withheld_list_id
 from rtma_diffda.verification.account import observation_account

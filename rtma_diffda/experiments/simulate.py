@@ -18,6 +18,7 @@ from rtma_diffda import __version__
 from rtma_diffda.dynamics.nature_run import NatureSettings, RunFields, simulate_runs
 from rtma_diffda.dynamics.slab.diagnosis import SKY
 from rtma_diffda.errors import InputError, UsageError
+from rtma_diffda.experiments.cycled_data_set import CycledSettings, make_cycled_data_set
 from rtma_diffda.experiments.data_set import BATCH, DataSetDesign, run_generator, run_static, run_times
 from rtma_diffda.experiments.data_set_report import write_data_set_report
 from rtma_diffda.experiments.data_set_stations import write_stations
@@ -48,6 +49,7 @@ class SimulateSettings:
     seed: int = 0
     workers: int = 2
     device: str = "cpu"
+    cycled: CycledSettings = field(default_factory=CycledSettings)
     report: bool = True
     progress: bool = True
 
@@ -92,6 +94,8 @@ def run_simulation(settings: SimulateSettings) -> RunSummary:
     Raises:
         InputError: there is another data set in its place, or the file system refused.
     """
+    if settings.cycled.name:
+        return _cycled(settings)
     path = make_runs(settings)
     files = {"data set": path}
     for split in settings.splits:
@@ -104,6 +108,19 @@ def run_simulation(settings: SimulateSettings) -> RunSummary:
     else:
         text = f"data set {path} is complete"
     return RunSummary(text + "\n\n" + "\n".join(f"{what}: {where}" for what, where in files.items()), files)
+
+
+def _cycled(settings: SimulateSettings) -> RunSummary:
+    """A data set of cycled first guesses from one that is stored."""
+    path = make_cycled_data_set(
+        settings.data,
+        settings.cycled,
+        seed=settings.seed,
+        splits=settings.splits,
+        workers=settings.workers,
+        progress_shown=settings.progress,
+    )
+    return RunSummary(f"data set {path} of cycled first guesses is complete", {"data set": path})
 
 
 def make_runs(settings: SimulateSettings) -> Path:

@@ -1,7 +1,8 @@
 """A simulated world on disk: what a forecast office would find in its spool, made from weather that is known.
 
-For each time: the METAR bulletins of a network of stations as text, and a background as a NetCDF file. Readers then
-treat them like any other files. The truth stays here, for verification only.
+For each time: the METAR bulletins of a network of stations as text, and a background as a NetCDF file; on request, runs
+of a global model, and reports that come late. Readers then treat them like any other files. The truth stays here, for
+verification only.
 """
 
 from dataclasses import dataclass, replace
@@ -13,6 +14,8 @@ import torch
 
 from rtma_diffda.dynamics.nature_run import NatureSettings, RunFields, simulate_runs
 from rtma_diffda.dynamics.slab.diagnosis import SKY
+from rtma_diffda.experiments.simulated_global_runs import margin_for, times_with_reach, write_global_runs
+from rtma_diffda.experiments.simulated_spool import with_late_ones, write_reports, write_reports_by_arrival
 from rtma_diffda.fields.layout import Channel, Layout
 from rtma_diffda.fields.series import StateSeries
 from rtma_diffda.fields.state import State
@@ -21,11 +24,12 @@ from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.io.atomic import write_bytes
 from rtma_diffda.io.netcdf import write_netcdf
 from rtma_diffda.io.product import Product
-from rtma_diffda.observations.metar_writer import write_metar
 from rtma_diffda.observations.simulated_errors import ReportErrors
 from rtma_diffda.observations.simulated_reports import simulate_reports
 from rtma_diffda.observations.simulated_sites import simulated_network
-from rtma_diffda.times import compact_time
+
+STATION_TABLE, SPOOL, BACKGROUNDS, GLOBAL_RUNS = "stations.csv", "spool", "backgrounds", "global_runs"
+"""What a world's directory holds."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,15 @@ class WorldSettings:
         stations: in the network.
         gross_error_rate: share of reports with one value grossly wrong.
         seed: of everything that is drawn.
+        global_runs: write runs of a global model too; the weather is another one then, of a wider domain.
+        late_reports: some reports are received late, and bulletins are files by arrival; nothing else changes.
     """
 
     stations: int = 120
     gross_error_rate: float = 0.005
     seed: int = 1
+    global_runs: bool = False
+    late_reports: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,8 +59,9 @@ class SimulatedWorld:
         times: (time,) valid times.
         truth: one state a time.
         station_table: CSV file of the network.
-        bulletins: text file of each time.
+        bulletins: text files by valid time, then by arrival; one a time where no reports are late.
         backgrounds: NetCDF file of each time.
+        global_runs: directory of forecast files; None where none were asked for.
     """
 
     times: np.ndarray
@@ -60,6 +69,7 @@ class SimulatedWorld:
     station_table: Path
     bulletins: tuple[Path, ...]
     backgrounds: tuple[Path, ...]
+    global_runs: Path | None = None
 
 
 def simulate_world(
@@ -73,30 +83,56 @@ def simulate_world(
     Raises:
         UsageError: the region analyses a variable that is not simulated.
     """
-    weather, reports = (_generator(settings.seed, stream) for stream in range(2))
-    run = simulate_runs([static], times, NatureSettings(), generators=[weather])[0]
-    layout = Layout.of(region.grid, region.variables)
-    network = simulated_network(region.grid, static, count=settings.stations, generator=reports)
-    table = directory / "stations.csv"
+    return write_world(
+        region, simulate_weather(region, static, times, settings), settings=settings, directory=directory
+    )
+
+
+def simulate_weather(region: Region, static: StaticFields, times: np.ndarray, settings: WorldSettings) -> RunFields:
+    """The weather of a world: truth, sky and background at ``times``, and the large scale, which may reach further."""
+    nature = nature_of(region, settings)
+    wanted = times_with_reach(times, nature) if settings.global_runs else times
+    run = simulate_runs([static], wanted, nature, generators=[_generator(settings.seed, 0)])[0]
+    count = len(times)
+    return replace(
+        run,
+        times=run.times[:count],
+        truth=run.truth[:count],
+        background=run.background[:count],
+        sky=run.sky[:count],
+    )
+
+
+def nature_of(region: Region, settings: WorldSettings) -> NatureSettings:
+    """How a world's nature is simulated: as by default, or on a domain wide enough for global runs."""
+    nature = NatureSettings()
+    return replace(nature, margin=margin_for(region, nature)) if settings.global_runs else nature
+
+
+def write_world(region: Region, run: RunFields, *, settings: WorldSettings, directory: Path) -> SimulatedWorld:
+    """Write the files of a world whose weather is known.
+
+    Raises:
+        UsageError: the region analyses a variable that is not simulated.
+        InputError: the file system refused.
+    """
+    layout, static = Layout.of(region.grid, region.variables), run.static
+    generator = _generator(settings.seed, 1)
+    network = simulated_network(region.grid, static, count=settings.stations, generator=generator)
+    table = directory / STATION_TABLE
     write_bytes(table, network[["station", "latitude", "longitude", "elevation"]].to_csv(index=False).encode())
-    errors = ReportErrors(gross_error_rate=settings.gross_error_rate)
-    bulletins = [_write_bulletins(directory / "spool", network, state, static, errors, reports) for state in _seen(run)]
-    backgrounds = _of_layout(StateSeries(run.background, run.layout, times), layout)
-    files = [_write_background(directory / "backgrounds", region, static, state) for state in backgrounds]
-    truth = _of_layout(StateSeries(run.truth, run.layout, times), layout)
-    return SimulatedWorld(times, tuple(truth), table, tuple(bulletins), tuple(files))
+    bulletins = _write_bulletins(directory / SPOOL, run, network, settings, generator)
+    backgrounds = states_on(layout, StateSeries(run.background, run.layout, run.times))
+    files = [_write_background(directory / BACKGROUNDS, region, static, state) for state in backgrounds]
+    truth = states_on(layout, StateSeries(run.truth, run.layout, run.times))
+    runs = write_global_runs(directory / GLOBAL_RUNS, region, run.large_scale) if settings.global_runs else None
+    return SimulatedWorld(run.times, truth, table, bulletins, tuple(files), runs)
 
 
-def _seen(run: RunFields) -> StateSeries:
-    """All that stations report of: the truth, and its sky."""
-    wider = Layout(run.layout.grid, run.layout.channels + tuple(Channel(name) for name in SKY))
-    return StateSeries(torch.cat([run.truth, run.sky], dim=1), wider, run.times)
-
-
-def _of_layout(series: StateSeries, layout: Layout) -> StateSeries:
-    """The same states with the channels of another layout of the same grid."""
+def states_on(layout: Layout, series: StateSeries) -> tuple[State, ...]:
+    """The states of a series, with the channels of another layout of the same grid."""
     rows = [series.layout.index(name) for name in layout.names]
-    return StateSeries(series.values[:, rows], layout, series.valid_times)
+    return tuple(StateSeries(series.values[:, rows], layout, series.valid_times))
 
 
 def truth_rmse(truth: State, states: dict[str, State]) -> pd.DataFrame:
@@ -107,23 +143,30 @@ def truth_rmse(truth: State, states: dict[str, State]) -> pd.DataFrame:
 
 
 def _generator(seed: int, stream: int) -> torch.Generator:
+    """Of the weather (stream 0) or of the network and its reports (1)."""
     state = np.random.SeedSequence([seed, stream]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
 
 def _write_bulletins(
-    spool: Path,
-    network: pd.DataFrame,
-    truth: State,
-    static: StaticFields,
-    errors: ReportErrors,
-    generator: torch.Generator,
-) -> Path:
-    reports = simulate_reports(truth, network, static=static, errors=errors, generator=generator)
-    spool.mkdir(parents=True, exist_ok=True)
-    path = spool / f"metar_{compact_time(truth.valid_time).rstrip('Z')}.txt"
-    write_bytes(path, write_metar(reports).encode("ascii"))
-    return path
+    spool: Path, run: RunFields, network: pd.DataFrame, settings: WorldSettings, generator: torch.Generator
+) -> tuple[Path, ...]:
+    """What the stations report, time after time; delays are drawn after all else."""
+    errors = ReportErrors(gross_error_rate=settings.gross_error_rate)
+    reports = [
+        simulate_reports(state, network, static=run.static, errors=errors, generator=generator) for state in _seen(run)
+    ]
+    if not settings.late_reports:
+        return tuple(write_reports(spool, frame, time) for frame, time in zip(reports, run.times, strict=True))
+    late = with_late_ones(reports, generator=generator)
+    written = [write_reports_by_arrival(spool, frame, time) for frame, time in zip(late, run.times, strict=True)]
+    return tuple(path for paths in written for path in paths)
+
+
+def _seen(run: RunFields) -> StateSeries:
+    """All that stations report of: the truth, and its sky."""
+    wider = Layout(run.layout.grid, run.layout.channels + tuple(Channel(name) for name in SKY))
+    return StateSeries(torch.cat([run.truth, run.sky], dim=1), wider, run.times)
 
 
 def _write_background(directory: Path, region: Region, static: StaticFields, state: State) -> Path:

@@ -9,10 +9,13 @@ While a *published* slot is rewritten, its store is absent from its place for th
 """
 
 import contextlib
+import json
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import sleep
+from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -22,12 +25,12 @@ from rtma_diffda.fields.convert import dataset_to_state
 from rtma_diffda.fields.state import State
 from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.io import cf
+from rtma_diffda.io.archive_days import day_store, remove_day_store, stored_days
 from rtma_diffda.io.archive_design import DESIGN_ATTRIBUTE, ArchiveDesign, layout_from, require_same_layout
 from rtma_diffda.io.archive_lock import exclusive_lock
 from rtma_diffda.io.archive_replace import rewrite_slot
-from rtma_diffda.io.archive_store import build_store, load_slot, open_store, read_column, write_slot
+from rtma_diffda.io.archive_store import build_store, load_slot, open_store, read_column, slot_provenance, write_slot
 from rtma_diffda.io.atomic import (
-    current_directory,
     explain_failures,
     has_leftovers,
     publish_directory,
@@ -40,8 +43,8 @@ from rtma_diffda.io.product import Product
 from rtma_diffda.times import day_of, format_time, slot_index, slots_of_day
 
 LOGGER = logging.getLogger(__name__)
+_Found = TypeVar("_Found")
 
-_DAY_STORE = "[0-9]" * 8 + ".zarr"
 _READ_ATTEMPTS = 5
 _EXCHANGE_SECONDS = 0.005  # far longer than the two renames of an exchange take
 
@@ -147,15 +150,62 @@ class Archive:
         dataset = self.read(time, tuple(stored))
         return dataset_to_state(dataset[list(stored)].rename(stored), self.design.layout)
 
+    def made(self, time: np.datetime64) -> Mapping[str, Any]:
+        """How one published analysis was made, as its store says it; no field is loaded.
+
+        Returns:
+            ``valid_time``, ``status``, ``degraded`` (the reasons), ``software``; ``made`` is the product's provenance.
+
+        Raises:
+            InputError: nothing published there.
+        """
+        return self._unchanged(time, lambda path: json.loads(slot_provenance(path, time)))
+
+    def created(self, time: np.datetime64) -> np.datetime64:
+        """When one published analysis was made, ``datetime64[ns]`` UTC.
+
+        Raises:
+            InputError: nothing published there.
+        """
+        return self._moment(time, "created")
+
+    def obs_cutoff(self, time: np.datetime64) -> np.datetime64:
+        """Until when the observations of one published analysis could arrive, ``datetime64[ns]`` UTC.
+
+        Raises:
+            InputError: nothing published there.
+        """
+        return self._moment(time, "obs_cutoff")
+
+    def days(self) -> tuple[np.datetime64, ...]:
+        """Days that have a store, ascending, as ``datetime64[ns]``."""
+        return tuple(stored_days(self.root))
+
+    def remove_day(self, day: np.datetime64) -> bool:
+        """Remove the store of a day; killed at any moment, all of it is there or none. Links are never followed.
+
+        Returns:
+            True if removed; False if there is none.
+
+        Raises:
+            InputError: another writer is at work, the store is no directory, or the file system refused.
+        """
+        with (
+            explain_failures(f"archive {self.root} without the day {str(day)[:10]}"),
+            exclusive_lock(self.root / ".lock", timeout=self.lock_timeout),
+        ):
+            _repair(self.root)
+            return remove_day_store(self.root, day)
+
     def times(self, statuses: tuple[str, ...] = ("complete", "degraded")) -> np.ndarray:
         """Valid times ``datetime64[ns]`` of all slots whose status is among ``statuses``, ascending."""
         wanted = [cf.STATUS_WORDS.index(word) for word in statuses]
-        times = [self._readable_times_of(day, wanted) for day in _days(self.root)]
+        times = [self._readable_times_of(day, wanted) for day in stored_days(self.root)]
         return np.concatenate([np.empty(0, "datetime64[ns]"), *times])
 
     def latest(self, before: np.datetime64) -> np.datetime64 | None:
         """Valid time of the newest published analysis earlier than ``before``; None if there is none."""
-        for day in reversed(_days(self.root)):
+        for day in reversed(stored_days(self.root)):
             times = self._readable_times_of(day, cf.PUBLISHED)
             earlier = times[times < before]
             if earlier.size:
@@ -163,20 +213,27 @@ class Archive:
         return None
 
     def _read_raw(self, time: np.datetime64, names: tuple[str, ...] | None) -> xr.Dataset:
-        """A slot, undecoded, that no writer has touched meanwhile: its token is the same before and after."""
+        return self._unchanged(time, lambda path: load_slot(path, time, names))
+
+    def _moment(self, time: np.datetime64, column: str) -> np.datetime64:
+        seconds = self._unchanged(time, lambda path: int(read_column(path, column)[slot_index(time)]))
+        return np.datetime64(seconds, "s").astype("datetime64[ns]")
+
+    def _unchanged(self, time: np.datetime64, read: Callable[[Path], _Found]) -> _Found:
+        """What is read of a slot that no writer has touched meanwhile: its token is the same before and after."""
         slot, day = slot_index(time), day_of(time)
         for _ in range(_READ_ATTEMPTS):
             path, before = _look(self.root, day, slot)
             if before.status not in cf.PUBLISHED:
                 raise InputError(self._describe_absence(time, cf.STATUS_WORDS[before.status]))
             try:
-                raw = load_slot(path, time, names)
+                found = read(path)
             except (OSError, KeyError, ValueError, RuntimeError) as error:
                 if _look(self.root, day, slot) == (path, before):
                     raise InputError(f"archive store {path} cannot be read: {error}") from error
                 continue
             if _look(self.root, day, slot) == (path, before):
-                return raw
+                return found
         raise InputError(f"analysis of {format_time(time)} in {self.root} changes faster than it can be read")
 
     def _describe_absence(self, time: np.datetime64, status: str) -> str:
@@ -195,11 +252,11 @@ class Archive:
     def _times_of(self, day: np.datetime64, wanted: tuple[int, ...] | list[int]) -> np.ndarray:
         for _ in range(_READ_ATTEMPTS):  # a writer that exchanges directories may come between the two looks
             with contextlib.suppress(FileNotFoundError):
-                return slots_of_day(day)[np.isin(read_column(_store(self.root, day), "status"), wanted)]
-        raise InputError(f"{_store(self.root, day)} is not a store of this archive: it has no status of its slots")
+                return slots_of_day(day)[np.isin(read_column(day_store(self.root, day), "status"), wanted)]
+        raise InputError(f"{day_store(self.root, day)} is not a store of this archive: it has no status of its slots")
 
     def _ensure_day(self, time: np.datetime64) -> Path:
-        path = _store(self.root, day_of(time))
+        path = day_store(self.root, day_of(time))
         if path.exists():
             self._require_design_of(day_of(time))
             return path
@@ -231,18 +288,6 @@ def open_latest(root: str | Path) -> xr.Dataset:
     return archive.read(times[-1])
 
 
-def _days(root: Path) -> list[np.datetime64]:
-    """Days that have a store, ascending; also those whose store is being replaced at this moment."""
-    names = {path.name[:8] for path in root.glob(_DAY_STORE)}
-    names |= {path.name[1:9] for path in root.glob(f".{_DAY_STORE}.retired")}
-    return [np.datetime64(f"{name[:4]}-{name[4:6]}-{name[6:]}", "ns") for name in sorted(names)]
-
-
-def _store(root: Path, day: np.datetime64) -> Path:
-    """Where the store of ``day`` is now."""
-    return current_directory(root / f"{str(day)[:10].replace('-', '')}.zarr")
-
-
 @dataclass(frozen=True)
 class _Token:
     """What changes whenever somebody writes a slot, or exchanges the store that it is in."""
@@ -258,11 +303,11 @@ def _look(root: Path, day: np.datetime64, slot: int) -> tuple[Path, _Token]:
     Tried again where a writer that exchanges directories came between finding the store and reading it.
     """
     for _ in range(_READ_ATTEMPTS):
-        path = _store(root, day)
+        path = day_store(root, day)
         with contextlib.suppress(FileNotFoundError):
             status, revision = (int(read_column(path, name)[slot]) for name in ("status", "revision"))
             return path, _Token(status, revision, path.stat().st_ino)
-        if not path.exists() and _store(root, day) == path:
+        if not path.exists() and day_store(root, day) == path:
             break
         sleep(_EXCHANGE_SECONDS)
     return path, _Token(cf.MISSING, 0, 0)
@@ -293,7 +338,7 @@ def _newest_readable(root: Path) -> np.datetime64 | None:
     Raises:
         InputError: there are stores, and none can be read.
     """
-    days = _days(root)
+    days = stored_days(root)
     for day in reversed(days):
         try:
             _design_text(root, day)
@@ -302,9 +347,8 @@ def _newest_readable(root: Path) -> np.datetime64 | None:
         else:
             return day
     if days:
-        raise InputError(
-            f"archive {root} has {len(days)} day stores, and none can be read; the newest is {_store(root, days[-1])}"
-        )
+        newest = day_store(root, days[-1])
+        raise InputError(f"archive {root} has {len(days)} day stores, and none can be read; the newest is {newest}")
     return None
 
 
@@ -312,9 +356,9 @@ def _design_text(root: Path, day: np.datetime64) -> str:
     """What a day's store says of its design. Tried again, since a writer may be exchanging the store just now."""
     for _ in range(_READ_ATTEMPTS - 1):
         with contextlib.suppress(InputError):
-            return _text_of(_store(root, day))
+            return _text_of(day_store(root, day))
         sleep(_EXCHANGE_SECONDS)
-    return _text_of(_store(root, day))
+    return _text_of(day_store(root, day))
 
 
 def _text_of(path: Path) -> str:
@@ -328,9 +372,9 @@ def _design_of(root: Path, day: np.datetime64) -> ArchiveDesign:
     """The design that a store was made by, from the store alone. Tried again as ``_design_text`` is."""
     for _ in range(_READ_ATTEMPTS - 1):
         with contextlib.suppress(InputError, OSError, KeyError):
-            return _design_in(_store(root, day))
+            return _design_in(day_store(root, day))
         sleep(_EXCHANGE_SECONDS)
-    return _design_in(_store(root, day))
+    return _design_in(day_store(root, day))
 
 
 def _design_in(path: Path) -> ArchiveDesign:

@@ -7,6 +7,7 @@ would outlive a ``kill -9`` and need guessing about its age.
 import contextlib
 import fcntl
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -17,15 +18,17 @@ from rtma_diffda.errors import InputError
 from rtma_diffda.io.atomic import explain_failures
 
 _POLL_SECONDS = 0.02
+_SINCE = re.compile(r"since (\S+Z)$")
 
 
 @contextlib.contextmanager
-def exclusive_lock(path: Path, *, timeout: float) -> Iterator[None]:
+def exclusive_lock(path: Path, *, timeout: float, what: str = "") -> Iterator[None]:
     """Hold the lock file ``path`` (made when absent, never removed) for the body.
 
     Args:
         path: the lock file.
         timeout: seconds to wait for another holder.
+        what: is done under the lock, for the message; writing the archive that it lies in where empty.
 
     Raises:
         InputError: another writer kept it longer than that (the message names it), or the file cannot be made.
@@ -33,7 +36,7 @@ def exclusive_lock(path: Path, *, timeout: float) -> Iterator[None]:
     with explain_failures(f"lock file {path}"):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        _acquire(descriptor, path, timeout)
+        _acquire(descriptor, timeout, what or f"writing archive {path.parent}")
         try:
             yield
         finally:
@@ -42,7 +45,7 @@ def exclusive_lock(path: Path, *, timeout: float) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _acquire(descriptor: int, path: Path, timeout: float) -> None:
+def _acquire(descriptor: int, timeout: float, what: str) -> None:
     deadline = time.monotonic() + timeout
     while True:
         try:
@@ -50,15 +53,24 @@ def _acquire(descriptor: int, path: Path, timeout: float) -> None:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
         except OSError as error:
-            raise InputError(f"file system of {path} cannot lock files: {error.strerror}") from error
+            raise InputError(f"{what}: its file system cannot lock files: {error.strerror}") from error
         if time.monotonic() >= deadline:
-            holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "an unknown process"
             raise InputError(
-                f"archive {path.parent} is being written by {holder}; waited {timeout:g} s; "
+                f"{what} is at present the work of {_holder(descriptor)}; waited {timeout:g} s; "
                 "try again when that one has finished"
             )
         time.sleep(_POLL_SECONDS)
     _state_holder(descriptor)
+
+
+def _holder(descriptor: int) -> str:
+    """Who holds the lock, and for how long."""
+    text = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+    match = _SINCE.search(text)
+    if match is None:
+        return text or "an unknown process"
+    age = datetime.now(UTC) - datetime.strptime(match.group(1), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    return f"{text} ({age.total_seconds() / 60:.1f} min ago)"
 
 
 def _state_holder(descriptor: int) -> None:

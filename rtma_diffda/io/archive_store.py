@@ -128,8 +128,17 @@ def load_slot(path: Path, time: np.datetime64, names: tuple[str, ...] | None = N
     raw = raw[sorted(map(str, raw.data_vars))].isel(time=[slot_index(time)]).load()
     if "status" in raw:
         raw["status"].attrs["flag_values"] = np.asarray(raw["status"].attrs["flag_values"], raw["status"].dtype)
-    raw.attrs["provenance"] = _provenance_file(path, time).read_text(encoding="utf-8")
+    raw.attrs["provenance"] = slot_provenance(path, time)
     return raw
+
+
+def slot_provenance(path: Path, time: np.datetime64) -> str:
+    """How the slot at ``time`` was made, as JSON (``product.provenance_text``).
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    return _provenance_file(path, time).read_text(encoding="utf-8")
 
 
 def _unwanted_fields(raw: xr.Dataset, names: tuple[str, ...], path: Path) -> list[str]:

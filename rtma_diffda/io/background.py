@@ -7,6 +7,7 @@ the region's terrain.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -68,16 +69,48 @@ def load_background(
     """
     path = Path(path)
     references = _at_time(find_fields(path), valid_time, path)
-    what = f"background {path}"
-    members = [member_fields(chosen, layout, what) for chosen in references_by_member(references, layout, what)]
-    regrid = RegionRegrid(layout.grid)
-    ascent = _ascent(members[0].get("orog"), static, regrid)
-    values = np.stack([_on_region(fields, layout, regrid, ascent) for fields in members])
-    _require_covered(values, layout, what, region)
-    state = State(torch.from_numpy(values.astype(np.float32)), layout, valid_time.astype("datetime64[ns]"))
-    adjusted = tuple(name for name in layout.names if name in _TERRAIN_NAMES and ascent is not None)
-    used = [members[0][name] for name in layout.names]
-    return Background(state, _provenance(path, used, adjusted), used[0].initial_time, adjusted)
+    return BackgroundReader(layout, static, region).read(references, valid_time=valid_time, source=str(path))
+
+
+@dataclass(frozen=True)
+class BackgroundReader:
+    """From references to a background on one region's grid.
+
+    Attributes:
+        layout: grid and variables wanted.
+        static: terrain of the region.
+        region: its name, for messages.
+    """
+
+    layout: Layout
+    static: StaticFields
+    region: str
+
+    def read(self, references: Sequence[FieldReference], *, valid_time: np.datetime64, source: str) -> Background:
+        """The background made of these fields.
+
+        Args:
+            references: valid at the time, those to be preferred first; and terrain.
+            valid_time: UTC.
+            source: where they stand, for messages and the provenance.
+
+        Raises:
+            InputError: variables are missing that cannot be derived either, or have no value somewhere in the region.
+        """
+        layout, what = self.layout, f"background {source}"
+        members = [member_fields(chosen, layout, what) for chosen in references_by_member(references, layout, what)]
+        ascent = _ascent(members[0].get("orog"), self.static, self.regrid)
+        values = np.stack([_on_region(fields, layout, self.regrid, ascent) for fields in members]).astype(np.float32)
+        _require_covered(values, layout, what, self.region)
+        state = State(torch.from_numpy(values), layout, valid_time.astype("datetime64[ns]"))
+        adjusted = tuple(name for name in layout.names if name in _TERRAIN_NAMES and ascent is not None)
+        used = [members[0][name] for name in layout.names]
+        return Background(state, _provenance(source, used, adjusted), used[0].initial_time, adjusted)
+
+    @cached_property
+    def regrid(self) -> RegionRegrid:
+        """To the region's grid; weights are made once for each grid of the sources."""
+        return RegionRegrid(self.layout.grid)
 
 
 def _at_time(references: Sequence[FieldReference], valid_time: np.datetime64, path: Path) -> list[FieldReference]:
@@ -85,13 +118,16 @@ def _at_time(references: Sequence[FieldReference], valid_time: np.datetime64, pa
     chosen = [r for r in references if r.valid_time == valid_time]
     if not chosen:
         times = sorted({r.valid_time for r in references if r.valid_time is not None})
-        raise InputError(f"background {path} has no fields valid at {format_time(valid_time)}; it has {_listed(times)}")
+        raise InputError(
+            f"background {path} has no fields valid at {format_time(valid_time)}; it has {listed_times(times)}"
+        )
     oldest = np.datetime64(0, "s")
     chosen.sort(key=lambda r: oldest if r.initial_time is None else r.initial_time, reverse=True)
     return chosen + [r for r in references if r.variable == "orog" and r.valid_time != valid_time]
 
 
-def _listed(times: Sequence[np.datetime64]) -> str:
+def listed_times(times: Sequence[np.datetime64]) -> str:
+    """Some times, increasing, in words: each where they are few, else their number and the first and last."""
     if not times:
         return "no times at all"
     if len(times) <= _LISTED_TIMES:
@@ -149,9 +185,9 @@ def _require_covered(values: np.ndarray, layout: Layout, what: str, region: str)
             )
 
 
-def _provenance(path: Path, used: Sequence[SourceField], adjusted: Sequence[str]) -> str:
+def _provenance(source: str, used: Sequence[SourceField], adjusted: Sequence[str]) -> str:
     start = used[0].initial_time
     run = "" if start is None else f" of the run of {format_time(start)}"
     derived = "; ".join(field.source.split(" of ")[0] for field in used if " derived from " in field.source)
     terrain = f"terrain-adjusted: {', '.join(adjusted)}" if adjusted else "no terrain adjustment"
-    return "; ".join(part for part in (f"{path}{run}, bilinear", derived, terrain) if part)
+    return "; ".join(part for part in (f"{source}{run}, bilinear", derived, terrain) if part)

@@ -9,7 +9,7 @@ a start of its own. Its later analyses count as known, as they do for a boundary
 """
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,9 +23,8 @@ from rtma_diffda.fields.boundary_runs import Availability, GlobalRun, latest_bou
 from rtma_diffda.fields.layout import Layout
 from rtma_diffda.fields.state import State
 from rtma_diffda.geo.static_fields import StaticFields
-from rtma_diffda.io.derived_fields import RECIPES
-from rtma_diffda.io.gridded import find_fields, load_field
-from rtma_diffda.io.gridded_files import gridded_files
+from rtma_diffda.io.file_inventory import FileInventory, HeldField, OpenedFiles, complete_times, lacking
+from rtma_diffda.io.gridded import load_field
 from rtma_diffda.io.member_fields import member_fields, references_by_member, regridded
 from rtma_diffda.io.region_regrid import RegionRegrid
 from rtma_diffda.io.source_field import FieldReference
@@ -35,30 +34,6 @@ logger = logging.getLogger(__name__)
 
 _STATIC = ("orog", "lsm")
 _TOLD_FILES = 3
-
-
-@dataclass(frozen=True)
-class _Held:
-    """A field that a file holds; the file is opened again when it is wanted."""
-
-    path: Path
-    variable: str
-    valid_time: np.datetime64 | None
-    initial_time: np.datetime64 | None
-
-    @property
-    def is_analysis(self) -> bool:
-        """Whether it is valid at its initial time, or has none."""
-        return self.initial_time is None or self.initial_time == self.valid_time
-
-
-@dataclass(frozen=True)
-class _Inventory:
-    """What a file held when it had this size and age; ``failure`` where it cannot be read."""
-
-    stamp: tuple[int, int] | None
-    held: tuple[_Held, ...] = ()
-    failure: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +51,6 @@ class GlobalRunFiles:
     latency: np.timedelta64
     source: str = ""
     static_path: str | Path | None = None
-    _inventories: dict[Path, _Inventory] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.latency < np.timedelta64(0, "s"):
@@ -100,7 +74,7 @@ class GlobalRunFiles:
         try:
             return latest_boundary(self.runs(), need, availability=availability, source=self.name)
         except InputError as error:
-            failures = self._failures()
+            failures = self.inventory.failures()
             if not failures:
                 raise
             told = "; ".join(failures[:_TOLD_FILES])
@@ -112,11 +86,11 @@ class GlobalRunFiles:
         Raises:
             InputError: no file, or none of the runs ever has all variables.
         """
-        held = self._held()
+        held = self.inventory.held()
         runs = _by_start(held)
-        times = {start: self._complete_times(fields) for start, fields in runs.items()}
+        times = {start: complete_times(fields, self.layout.names) for start, fields in runs.items()}
         if times and not any(map(len, times.values())):
-            raise InputError(f"{self.name} lacks {', '.join(self._lacking({h.variable for h in held}))}")
+            raise InputError(f"{self.name} lacks {', '.join(lacking({h.variable for h in held}, self.layout.names))}")
         static = tuple(h for h in held if h.variable in _STATIC)
         found = []
         for start in sorted(runs, key=lambda start: (start is not None, start)):
@@ -127,37 +101,15 @@ class GlobalRunFiles:
         return tuple(found)
 
     @cached_property
+    def inventory(self) -> FileInventory:
+        """What the files hold."""
+        paths = (self.path,) if self.static_path is None else (self.path, self.static_path)
+        return FileInventory(paths, "global runs")
+
+    @cached_property
     def regrid(self) -> RegionRegrid:
         """To the boundary grid; weights are made once for each grid of the files."""
         return RegionRegrid(self.layout.grid)
-
-    def _held(self) -> tuple[_Held, ...]:
-        """All fields of the files that can be read."""
-        more = () if self.static_path is None else gridded_files(self.static_path)
-        paths = tuple(dict.fromkeys(gridded_files(self.path) + more))
-        for gone in set(self._inventories) - set(paths):
-            del self._inventories[gone]
-        for path in paths:
-            stamp = _stamp(path)
-            if stamp is None or path not in self._inventories or self._inventories[path].stamp != stamp:
-                self._inventories[path] = _inventory(path, stamp)
-        return tuple(held for path in paths for held in self._inventories[path].held)
-
-    def _failures(self) -> list[str]:
-        return [i.failure for _, i in sorted(self._inventories.items()) if i.failure is not None]
-
-    def _complete_times(self, fields: Iterable[_Held]) -> np.ndarray:
-        present: dict[np.datetime64, set[str]] = {}
-        for one in fields:
-            present.setdefault(one.valid_time, set()).add(one.variable)
-        times = sorted(time for time, names in present.items() if not self._lacking(names))
-        return np.array(times, "datetime64[ns]")
-
-    def _lacking(self, present: Collection[str]) -> list[str]:
-        """Variables that are neither there nor follow from what is."""
-        present = set(present)
-        follow = {name for name, recipes in RECIPES.items() if any(present.issuperset(parts) for parts, _ in recipes)}
-        return [name for name in self.layout.names if name not in present | follow]
 
 
 @dataclass(frozen=True)
@@ -171,21 +123,18 @@ class _Loader:
     """
 
     files: GlobalRunFiles
-    fields: frozenset[_Held] = field(repr=False)
-    static: tuple[_Held, ...] = field(repr=False)
+    fields: frozenset[HeldField] = field(repr=False)
+    static: tuple[HeldField, ...] = field(repr=False)
 
     def __call__(self, times: np.ndarray) -> tuple[tuple[State, ...], StaticFields | None]:
-        opened: dict[Path, tuple[FieldReference, ...]] = {}
+        opened = OpenedFiles()
         states = tuple(self._state(time, self._references(time, opened)) for time in times)
         return states, self._static(opened)
 
-    def _references(self, time: np.datetime64, opened: dict[Path, tuple[FieldReference, ...]]) -> list[FieldReference]:
+    def _references(self, time: np.datetime64, opened: OpenedFiles) -> list[FieldReference]:
         """The run's fields at a time."""
-        found = []
-        for path in sorted({one.path for one in self.fields if one.valid_time == time}):
-            here = ((_held(path, reference), reference) for reference in _open(path, opened))
-            found += [reference for one, reference in here if one.valid_time == time and one in self.fields]
-        return found
+        fields = [one for one in self.fields if one.valid_time == time]
+        return opened.references_to(fields, sorted({one.path for one in fields}))
 
     def _state(self, time: np.datetime64, references: Sequence[FieldReference]) -> State:
         layout, what = self.files.layout, f"{self.files.name} at {format_time(time)}"
@@ -195,7 +144,7 @@ class _Loader:
         require_reached(values, layout, what)
         return State(torch.from_numpy(values.astype(np.float32)), layout, time)
 
-    def _static(self, opened: dict[Path, tuple[FieldReference, ...]]) -> StaticFields | None:
+    def _static(self, opened: OpenedFiles) -> StaticFields | None:
         """Terrain and land, of this run where it has them; None where no file has any."""
         fields = {name: self._fixed_field(name, opened) for name in _STATIC}
         terrain, land = fields["orog"], fields["lsm"]
@@ -204,11 +153,11 @@ class _Loader:
         land = None if land is None else np.clip(land, 0.0, 1.0)
         return StaticFields(self.files.layout.grid, terrain, land, source=self.files.name)
 
-    def _fixed_field(self, name: str, opened: dict[Path, tuple[FieldReference, ...]]) -> np.ndarray | None:
+    def _fixed_field(self, name: str, opened: OpenedFiles) -> np.ndarray | None:
         """(y, x) on the boundary grid; None where it is nowhere, or does not reach."""
         places = {one.path for one in self.static if one.variable == name}
         for path in sorted(places, key=lambda path: (path not in opened, path)):
-            source = load_field(next(r for r in _open(path, opened) if r.variable == name))
+            source = load_field(next(r for r in opened.references(path) if r.variable == name))
             values = None if source is None else self.files.regrid(source)
             if values is not None and np.isfinite(values).all():
                 return values
@@ -242,45 +191,11 @@ def _sides(gaps: np.ndarray) -> str:
     return f"in the {' and '.join(sides)}" if sides else "within"
 
 
-def _by_start(held: Sequence[_Held]) -> dict[np.datetime64 | None, list[_Held]]:
+def _by_start(held: Sequence[HeldField]) -> dict[np.datetime64 | None, list[HeldField]]:
     """Fields that change with time, by the initial time of their run; under None where all are analyses."""
     timed = [one for one in held if one.valid_time is not None and one.variable not in _STATIC]
     analyses = all(one.is_analysis for one in timed)
-    runs: dict[np.datetime64 | None, list[_Held]] = {}
+    runs: dict[np.datetime64 | None, list[HeldField]] = {}
     for one in timed:
         runs.setdefault(None if analyses else one.initial_time, []).append(one)
     return runs
-
-
-def _open(path: Path, opened: dict[Path, tuple[FieldReference, ...]]) -> tuple[FieldReference, ...]:
-    """What a file holds; remembered in ``opened``."""
-    if path not in opened:
-        opened[path] = find_fields(path)
-    return opened[path]
-
-
-def _inventory(path: Path, stamp: tuple[int, int] | None) -> _Inventory:
-    try:
-        return _Inventory(stamp, tuple(_held(path, reference) for reference in find_fields(path)))
-    except InputError as error:
-        logger.warning("%s is skipped as a file of global runs: %s", path, error)
-        return _Inventory(stamp, failure=str(error))
-
-
-def _held(path: Path, reference: FieldReference) -> _Held:
-    return _Held(path, reference.variable, _moment(reference.valid_time), _moment(reference.initial_time))
-
-
-def _moment(time: np.datetime64 | None) -> np.datetime64 | None:
-    return None if time is None else time.astype("datetime64[ns]")
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """Size and age of a file; None for a directory (a Zarr store), whose own age says little."""
-    if path.is_dir():
-        return None
-    try:
-        status = path.stat()
-    except OSError:
-        return None  # gone since it was listed; reading it will say so
-    return status.st_size, status.st_mtime_ns

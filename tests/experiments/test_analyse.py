@@ -15,6 +15,7 @@ from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.io.archive import Archive
 from rtma_diffda.io.forecast_file import ForecastProduct, write_forecast
 from rtma_diffda.observations.flags import Flag
+from rtma_diffda.resources import resource_directory
 
 TIME = np.datetime64("2026-06-15T20:00", "ns")
 
@@ -175,17 +176,25 @@ def test_corrupt_reports_among_good_ones_stop_nothing(arguments, tmp_path, world
     assert main(replaced(arguments, observations=mixed)) == 0
 
 
-def test_diffusion_publishes_its_ensembles_mean_and_says_that_it_has_learned_another_spacing(
-    arguments, tmp_path, capsys, world
-):
-    """The packaged denoiser has seen grids of 5 km; asked for by name, it is used here too, and marked."""
-    assert main([*replaced(arguments, method="diffusion"), "variables=[t2m,d2m,u10m,v10m,sp]"]) == 4
-    assert "the network has learned from grids of 5000 m" in capsys.readouterr().err
+ALL_VARIABLES = "variables=[t2m,d2m,u10m,v10m,sp]"
+
+
+def test_diffusion_publishes_its_ensembles_mean(arguments, tmp_path, world):
+    assert main([*replaced(arguments, method="diffusion"), ALL_VARIABLES]) == 0
     stored = Archive.open(tmp_path / "out" / "archive", create=False).read(TIME)
     assert np.isfinite(stored["t2m"].values).all() and (stored["t2m_error"].values > 0).all()
     truth = world.truth[0].channel("t2m")[0].numpy()
     errors = {name: np.sqrt(np.mean((stored[name].values - truth) ** 2)) for name in ("t2m", "t2m_background")}
     assert errors["t2m"] < errors["t2m_background"]
+
+
+def test_diffusion_says_that_it_has_learned_another_spacing(arguments, tmp_path, capsys):
+    """The packaged denoiser has seen grids of 5 km; asked for by name, it is used on others too, and marked."""
+    packaged = (resource_directory("regions") / "demo.yaml").read_text(encoding="utf-8")
+    finer = tmp_path / "finer.yaml"
+    finer.write_text(packaged.replace("5079.406", "2539.703"), encoding="utf-8")
+    assert main([*replaced(arguments, method="diffusion", region=str(finer)), ALL_VARIABLES]) == 4
+    assert "the network has learned from grids of 5000 m" in capsys.readouterr().err
 
 
 def test_diffusion_of_variables_that_it_has_not_learned_is_refused(arguments, capsys):

@@ -143,7 +143,7 @@ def test_a_second_writer_waits_and_then_refuses_naming_the_first(tmp_path):
     patient = make_archive(tmp_path)
     hasty = Archive(tmp_path, make_design(), lock_timeout=0.05)
     with exclusive_lock(tmp_path / ".lock", timeout=1.0):
-        with pytest.raises(InputError, match=rf"is being written by process {os.getpid()} on .*waited 0.05 s"):
+        with pytest.raises(InputError, match=rf"is at present the work of process {os.getpid()} on .*waited 0.05 s"):
             hasty.write(make_product(0))
         waiting = threading.Thread(target=patient.write, args=(make_product(1),))
         waiting.start()

@@ -53,7 +53,7 @@ _PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="viewport" content="width=device-width, initial-scale=1">$refresh
 <title>$title</title>
 <style>$style</style>
 </head>
@@ -123,7 +123,9 @@ def write_page(path: Path, head: PageHead, sections: Iterable[PageSection]) -> P
     return write_bytes(Path(path), render_page(head.title, head.summary, parts, created=head.created).encode())
 
 
-def render_page(title: str, summary: str, sections: Iterable[str], *, created: np.datetime64) -> str:
+def render_page(
+    title: str, summary: str, sections: Iterable[str], *, created: np.datetime64, refresh_seconds: int | None = None
+) -> str:
     """The page as text.
 
     Args:
@@ -131,8 +133,11 @@ def render_page(title: str, summary: str, sections: Iterable[str], *, created: n
         summary: below it, in a few plain sentences.
         sections: from ``section``; empty ones are left out.
         created: when the page was made (wall clock, UTC).
+        refresh_seconds: how often a browser is to load it again; None: never.
     """
+    refresh = "" if refresh_seconds is None else f'\n<meta http-equiv="refresh" content="{refresh_seconds}">'
     return _PAGE.substitute(
+        refresh=refresh,
         title=escape(title),
         summary=escape(summary),
         style=_STYLE,

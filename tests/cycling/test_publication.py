@@ -6,11 +6,11 @@ import pytest
 import torch
 from builders import NOON, random_state, random_table, small_grid, small_static
 
+from rtma_diffda.cycling.case import CaseSources, limited
+from rtma_diffda.cycling.publication import Publisher
 from rtma_diffda.errors import InputError
-from rtma_diffda.experiments.case import CaseSources, limited
 from rtma_diffda.experiments.doctor import OPTIONAL, REQUIRED, examine
 from rtma_diffda.experiments.progress import progress
-from rtma_diffda.experiments.publication import Publisher
 from rtma_diffda.experiments.regions import describe_regions
 from rtma_diffda.experiments.reporting import Verification, withheld_pairs
 from rtma_diffda.fields.layout import Layout

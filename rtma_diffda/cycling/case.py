@@ -107,8 +107,9 @@ def limited(analysis: Analysis) -> Analysis:
 def feedback(case: Case, analysis: Analysis) -> pd.DataFrame:
     """Every datum offered, used or not: the table with ``ombg`` (O − B) and ``oman`` (O − A), SI.
 
-    Departures are NaN where H cannot be applied (no position, outside the region, no value) and for variables that the
-    layout does not have.
+    Where the analysis states its error, ``analysis_error_std`` is that error at the datum. Both are NaN
+    where H cannot be applied (no position, outside the region, no value) and for variables that the layout does not
+    have.
     """
     grid = case.region.grid
     observations = case.observations
@@ -116,11 +117,15 @@ def feedback(case: Case, analysis: Analysis) -> pd.DataFrame:
     inside &= np.isfinite(observations.value.cpu().numpy())
     placed = observations.select(inside)
     columns = {}
+    rows = np.flatnonzero(case.table["variable"].isin(case.background.layout.names).to_numpy())[inside]
     for name, state in (("ombg", case.background), ("oman", analysis.state)):
         values = np.full(len(case.table), np.nan)
-        rows = np.flatnonzero(case.table["variable"].isin(state.layout.names).to_numpy())[inside]
         values[rows] = departures(state.mean(), placed, case.operator)[0].cpu().numpy()
         columns[name] = values
+    if analysis.error_std is not None:
+        stated = np.full(len(case.table), np.nan)
+        stated[rows] = case.operator.tangent(analysis.error_std[None].double().cpu(), placed)[0].numpy()
+        columns["analysis_error_std"] = stated
     return case.table.assign(**columns)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from builders import NOON, random_state, random_table, small_grid, small_static
 
-from rtma_diffda.experiments.case import CaseSources, feedback, seeded
+from rtma_diffda.cycling.case import CaseSources, feedback, seeded
 from rtma_diffda.experiments.methods import MethodSettings, build_method
 from rtma_diffda.experiments.simulated_world import truth_rmse
 from rtma_diffda.fields.layout import Layout

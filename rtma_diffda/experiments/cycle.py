@@ -1,0 +1,196 @@
+"""``run_cycles``: analyses every 15 minutes, of the past or live, with archive, journal, metrics, page and report."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from rtma_diffda.cycling.journal import Journal
+from rtma_diffda.cycling.metrics import write_metrics
+from rtma_diffda.cycling.record import REFUSED, CycleRecord
+from rtma_diffda.cycling.retention import enforce
+from rtma_diffda.cycling.runner import Outcome, Runner
+from rtma_diffda.cycling.schedule import LiveSchedule, replay_jobs
+from rtma_diffda.errors import InputError
+from rtma_diffda.experiments.cycle_report import CycleReport, Told, write_cycle_report
+from rtma_diffda.experiments.cycle_settings import CycleSettings, seconds
+from rtma_diffda.experiments.cycle_systems import CycleRun, build_run
+from rtma_diffda.experiments.cycle_world import with_world
+from rtma_diffda.experiments.hindcast import run_hindcast, threads_of
+from rtma_diffda.experiments.page_process import PageProcess
+from rtma_diffda.experiments.reporting import RunSummary
+from rtma_diffda.times import day_of, format_time
+from rtma_diffda.verification.display import aligned_text
+
+_log = logging.getLogger(__name__)
+
+_PAGE_SECONDS = 60.0
+"""Between pages of a replay, which is faster than anyone reads."""
+_METRICS_DAYS = 2
+"""Days of the journal that the metrics look back on."""
+
+
+def run_cycles(settings: CycleSettings) -> RunSummary:
+    """Cycle.
+
+    Returns:
+        What became of the cycles, scores at withheld stations, and where everything is.
+
+    Raises:
+        UsageError, InputError: wrong settings, nothing to begin with, another runner on the archive; or, after all
+            that could be done is done and stored, that cycles were refused.
+    """
+    torch.set_num_threads(threads_of(settings))
+    run = build_run(with_world(settings))
+    with Watch.over(run) as watch:
+        outcome = _outcome(run, watch)
+    summary = _summary(run, outcome)
+    refused = outcome.with_status(REFUSED)
+    if outcome.stopped or (refused and len(refused) == len(outcome.records)):
+        raise InputError(f"{summary.text}\n\n{_refusal(outcome, refused)}")
+    return summary
+
+
+def _outcome(run: CycleRun, watch: "Watch") -> Outcome:
+    settings = run.settings
+    if settings.hindcast.chunk_hours:
+        return run_hindcast(run, watch=watch)
+    runner = Runner(run.systems, (watch,), settings.overlap)
+    if settings.live:
+        return _live(run, runner)
+    return runner.replay(replay_jobs(settings.streams(), settings.start, settings.end))
+
+
+def _live(run: CycleRun, runner: Runner) -> Outcome:
+    settings = run.settings
+    schedule = LiveSchedule(
+        settings.streams(),
+        run.clock,
+        run.clock.now() if settings.start is None else settings.start,
+        settings.end,
+        settings.clock.missed,
+        seconds(3600 * settings.clock.horizon_hours),
+        seconds(settings.clock.poll_seconds * settings.clock.clock_factor),
+    )
+    return runner.live(schedule)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Keeps journal, metrics, page and archive in order while cycles run.
+
+    Attributes:
+        run: that is watched.
+        journal: of the run.
+        drawer: of the page; None without one.
+    """
+
+    run: CycleRun
+    journal: Journal
+    drawer: PageProcess | None = None
+    _kept: list[np.datetime64] = field(default_factory=list, init=False, repr=False)
+    _drawn: list[float] = field(default_factory=lambda: [0.0], init=False, repr=False)
+
+    @classmethod
+    def over(cls, run: CycleRun) -> "Watch":
+        """The watch of a run."""
+        drawer = PageProcess(run.directory) if run.settings.page else None
+        return cls(run, Journal(run.directory / "journal"), drawer)
+
+    def __enter__(self) -> "Watch":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.drawer is not None:
+            self.drawer.close()
+
+    def __call__(self, record: CycleRecord) -> None:
+        """Note one cycle."""
+        self.journal.append(record)
+        write_metrics(self.run.directory / "metrics.prom", self.journal.records(_METRICS_DAYS), self.run.region.name)
+        keep = self.run.settings.archive.keep
+        day = day_of(record.analysis_time)
+        if keep is not None and day not in self._kept:
+            self._kept.append(day)
+            for system in self.run.systems:
+                enforce(system.publisher, self.journal, keep)
+        self._draw()
+
+    def _draw(self) -> None:
+        """Have the page drawn, after each live cycle; in a replay now and then."""
+        rest = 0.0 if self.run.settings.live else _PAGE_SECONDS
+        if self.drawer is not None and time.monotonic() - self._drawn[0] >= rest:
+            self._drawn[0] = time.monotonic()
+            self.drawer.draw()
+
+
+def _summary(run: CycleRun, outcome: Outcome) -> RunSummary:
+    """Text, files, and reasons that occurred, each once."""
+    files = {"archive": run.systems[0].publisher.archive.root, "journal": run.directory / "journal"}
+    files |= {s.stream.name: s.publisher.archive.root for s in run.systems[1:]}
+    report = _report(run, outcome)
+    if report is not None:
+        files["report"] = report.path
+    reasons = [reason for record in outcome.records for reason in record.reasons]
+    lines = [_headline(run, outcome), "", latency_text(outcome.records)]
+    lines += [] if report is None else ["", report.text]
+    lines += ["", *(f"{what}: {path}" for what, path in files.items())]
+    return RunSummary("\n".join(lines), files, _labels(outcome, reasons))
+
+
+def _headline(run: CycleRun, outcome: Outcome) -> str:
+    counts = Counter(record.status for record in outcome.records)
+    told = ", ".join(f"{counts[status]} {status}" for status in ("complete", "degraded", REFUSED) if counts[status])
+    kept = f"; {outcome.kept} that the archive had were kept" if outcome.kept else ""
+    return f"{run.region.title}: {len(outcome.records)} cycles ({told or 'none'}){kept}"
+
+
+def _labels(outcome: Outcome, reasons: Sequence[str]) -> tuple[str, ...]:
+    counts = Counter(reason.split(":")[0] for reason in reasons)
+    total = len(outcome.records)
+    return tuple(f"{count} of {total} cycles: {reason}" for reason, count in counts.most_common())
+
+
+def latency_text(records: Sequence[CycleRecord]) -> str:
+    """Median and 95th percentile of the seconds of each stage and of whole cycles."""
+    made = [record for record in records if record.seconds]
+    if not made:
+        return "no cycle was made"
+    stages = list(dict.fromkeys(name for record in made for name in record.seconds))
+    columns = {name: [record.seconds.get(name, 0.0) for record in made] for name in stages}
+    columns["all stages"] = [sum(record.seconds.values()) for record in made]
+    rows = [
+        [name, f"{np.median(values):.3f}", f"{np.percentile(values, 95):.3f}", f"{max(values):.3f}"]
+        for name, values in columns.items()
+    ]
+    return aligned_text(["seconds", "median", "95 %", "most"], rows, text_columns=1)
+
+
+def _report(run: CycleRun, outcome: Outcome) -> CycleReport | None:
+    if run.settings.live or not run.settings.verification.report or not run.withheld:
+        return None
+    system = run.systems[0]
+    wanted = system.stream.times(run.settings.start, run.settings.end)
+    times = np.intersect1d(system.publisher.archive.times(), wanted)
+    reasons = tuple(dict.fromkeys(reason for record in outcome.records for reason in record.reasons))
+    told = Told(
+        f"{run.region.title}: cycles",
+        run.method.name,
+        {"method settings": run.method.description, "first guess": str(run.settings.first_guess), "seed":
+         run.settings.seed},
+        reasons,
+    )  # fmt: skip
+    return write_cycle_report(
+        system.publisher, times, told, block_degrees=run.settings.verification.block_degrees
+    ) if len(times) else None  # fmt: skip
+
+
+def _refusal(outcome: Outcome, refused: Sequence[CycleRecord]) -> str:
+    if outcome.stopped:
+        return f"the run was ended: {outcome.stopped}"
+    first = refused[0]
+    return f"{len(refused)} cycles were refused, the first at {format_time(first.analysis_time)}: {first.reasons[0]}"
