@@ -18,7 +18,7 @@ from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.interfaces import Analysis
 from rtma_diffda.io.archive import Archive
 from rtma_diffda.io.archive_design import ArchiveDesign
-from rtma_diffda.io.atomic import explain_failures
+from rtma_diffda.io.atomic import explain_failures, remove_stale_temporaries
 from rtma_diffda.io.netcdf import write_netcdf
 from rtma_diffda.io.product import Product
 from rtma_diffda.io.tables import write_table
@@ -120,6 +120,7 @@ class Publisher:
         path = self.feedback_path(time)
         with explain_failures(f"feedback of {format_time(time)}"):
             path.parent.mkdir(parents=True, exist_ok=True)
+            remove_stale_temporaries(path.parent)
             write_table(path, table)
 
     def _product(

@@ -12,7 +12,7 @@ is used; the reasons go with the reports.
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TimeIsUp
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -66,6 +66,11 @@ class _Read:
     stamp: tuple[int, int]
     result: IngestResult
 
+    @property
+    def failed(self) -> bool:
+        """Whether nothing of it could be read, which may have been the file system's fault: it is tried again."""
+        return not self.result.reports_read and len(self.result.rejected) > 0
+
 
 @dataclass(frozen=True)
 class Spool:
@@ -85,9 +90,6 @@ class Spool:
     reach: np.timedelta64 = _REACH
     patience: float = 60.0
     _known: dict[Path, _Read] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _reader: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="spool"), init=False, repr=False, compare=False
-    )
     _busy: list[Future] = field(default_factory=list, init=False, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
@@ -114,7 +116,7 @@ class Spool:
         self._busy[:] = [one for one in self._busy if not one.done()]
         if self._busy:  # an earlier reading hangs still
             self._busy[-1].result(timeout=min(self.patience, _HUNG_SECONDS))
-        reading = self._reader.submit(self._read_new, time)
+        reading = _in_thread(lambda: self._read_new(time))
         self._busy.append(reading)
         reading.result(timeout=self.patience)
 
@@ -124,7 +126,7 @@ class Spool:
         for path in self._near(listed, time):
             stamp = _stamp(path)
             known = self._known.get(path)
-            if stamp is not None and (known is None or known.stamp != stamp):
+            if stamp is not None and (known is None or known.stamp != stamp or known.failed):
                 result = _result_of(path, reference_time=_stated_time(path, time), stations=self.stations)
                 with self._lock:
                     self._known[path] = _Read(stamp, result)
@@ -155,6 +157,20 @@ class Spool:
 
     def _has_arrived(self, read: _Read, window: Window) -> bool:
         return self.arrived is None or self.arrived(np.datetime64(read.stamp[1], "ns")) <= window.cutoff
+
+
+def _in_thread(action: Callable[[], None]) -> Future:
+    """The outcome of an action in a thread of its own, which does not keep the process from ending if it hangs."""
+    future: Future = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(action())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=work, name="spool", daemon=True).start()
+    return future
 
 
 def _cut(result: IngestResult, window: Window) -> IngestResult:

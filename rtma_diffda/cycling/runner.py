@@ -1,8 +1,8 @@
 """The runner: cycle after cycle, by a schedule, with reading ahead and writing behind.
 
 While cycle n is analysed, a reader gathers what cycle n + 1 needs and a writer stores cycle n − 1. A product that
-cannot be stored was never made: its successor, which may have begun from it, is made anew. One runner works on an
-archive at a time.
+cannot be stored ends a replay, whose next start makes it and its successors anew. One runner works on an archive at a
+time.
 """
 
 import logging
@@ -116,21 +116,23 @@ class Runner:
         with ThreadPoolExecutor(1, "reader") as reader, ThreadPoolExecutor(1, "writer") as writer:
             storing: _Storing | None = None
             ahead: Future | None = None
-            for job, successor in jobs:
-                gathered = self._gathered(job) if ahead is None else ahead.result()
-                ahead = None
-                if successor is not None and self.overlap:
-                    ahead = reader.submit(self._gathered, successor)
-                cycle = self._analysed(job, gathered)
-                if storing is not None and not self._ended(storing, records):
-                    if stop_on_failure:
-                        return tuple(records), records[-1].reasons[-1]
+            try:
+                for job, successor in jobs:
+                    gathered = self._gathered(job) if ahead is None else ahead.result()
+                    ahead = None
+                    if successor is not None and self.overlap:
+                        ahead = reader.submit(self._gathered, successor)
                     cycle = self._analysed(job, gathered)
-                storing = _Storing(job, cycle, writer.submit(self._store, job, cycle))
-                if not (self.overlap and successor is not None):
-                    ended, storing = self._ended(storing, records), None
-                    if stop_on_failure and not ended:
+                    before, storing = storing, None
+                    if not self._ended(before, records) and stop_on_failure:
                         return tuple(records), records[-1].reasons[-1]
+                    storing = _Storing(job, cycle, writer.submit(self._store, job, cycle))
+                    if successor is None or not self.overlap:
+                        before, storing = storing, None
+                        if not self._ended(before, records) and stop_on_failure:
+                            return tuple(records), records[-1].reasons[-1]
+            finally:
+                self._ended(storing, records)  # after an interrupt: what is under way is stored, and told
         return tuple(records), ""
 
     def _gathered(self, job: Job) -> Gathered | Exception:
@@ -161,8 +163,10 @@ class Runner:
         if not isinstance(cycle, str):
             store(self.systems[job.place], cycle)
 
-    def _ended(self, storing: _Storing, records: list[CycleRecord]) -> bool:
+    def _ended(self, storing: _Storing | None, records: list[CycleRecord]) -> bool:
         """Wait until a cycle is over, and record it; False where its product did not reach the disk."""
+        if storing is None:
+            return True
         job, cycle, system = storing.job, storing.cycle, self.systems[storing.job.place]
         failed = _failure_of(storing.done)
         if failed:

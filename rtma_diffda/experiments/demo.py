@@ -30,6 +30,7 @@ from rtma_diffda.io.tables import write_table
 from rtma_diffda.observations.ingest.files import read_observations
 from rtma_diffda.observations.ingest.stations import load_stations
 from rtma_diffda.observations.screening import QualityControl
+from rtma_diffda.observations.simulated_errors import ReportErrors
 from rtma_diffda.observations.withholding import withheld_stations
 from rtma_diffda.times import SLOT, Window, compact_time, format_time, slot_index
 from rtma_diffda.verification.bootstrap import BlockBootstrap
@@ -177,7 +178,7 @@ def _prepare(settings: DemoSettings, output: Path) -> tuple[_Reader, tuple[str, 
         block_degrees=settings.verification.block_degrees,
         seed=settings.seed,
     )
-    sources = CaseSources(region, static, QualityControl(), withheld)
+    sources = CaseSources(region, static, QualityControl(ReportErrors().error_model()), withheld)
     return _Reader(world, sources, Layout.of(region.grid, region.variables)), withheld
 
 
