@@ -18,6 +18,7 @@ from rtma_diffda.cycling.departures import departures_of, in_provenance
 from rtma_diffda.cycling.first_guess import Asked, FirstGuess, Guess
 from rtma_diffda.cycling.history import History
 from rtma_diffda.cycling.publication import Publisher
+from rtma_diffda.cycling.reading import ONE_READER
 from rtma_diffda.cycling.reports import Reports, ReportSource
 from rtma_diffda.cycling.schedule import Stream
 from rtma_diffda.cycling.stages import Stages
@@ -196,7 +197,8 @@ def _boundary(states: GlobalStates | None, window: Window) -> tuple[Boundary | N
         return None, ()
     time = window.analysis_time
     try:
-        found = states.source.bracketing(states.need(time), available_at=window.cutoff, before=time)
+        with ONE_READER:
+            found = states.source.bracketing(states.need(time), available_at=window.cutoff, before=time)
     except InputError as error:
         return None, (f"no global run: {error}",)
     age = time - found.initial_time

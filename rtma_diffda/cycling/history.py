@@ -1,5 +1,6 @@
 """Earlier analyses. The archive is the only memory; what was made just now stays in RAM, as the archive gives it."""
 
+import logging
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,7 +9,9 @@ import torch
 from rtma_diffda.errors import InputError
 from rtma_diffda.fields.state import State
 from rtma_diffda.io.archive import Archive
+from rtma_diffda.times import format_time
 
+_log = logging.getLogger(__name__)
 _KEPT = np.timedelta64(3, "h")
 
 
@@ -46,8 +49,9 @@ class History:
         if time in self._recent:
             return self._recent[time]
         try:
-            return self.archive.state(time)
-        except InputError:
+            return self.archive.state(time) if self.archive.status(time) in ("complete", "degraded") else None
+        except InputError as error:
+            _log.warning("the analysis of %s counts as missing: %s", format_time(time), error)
             return None
 
     def latest(self, before: np.datetime64) -> np.datetime64 | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rtma_diffda.cycling.first_guess import BackgroundSource
+from rtma_diffda.cycling.reading import ONE_READER
 from rtma_diffda.errors import InputError
 from rtma_diffda.io.background import Background
 from rtma_diffda.times import Window
@@ -46,6 +47,7 @@ class RememberedBackgrounds:
 
     def _asked(self, valid_time: np.datetime64, available_at: np.datetime64) -> Background | InputError:
         try:
-            return self.source.at(valid_time, available_at=available_at)
+            with ONE_READER:
+                return self.source.at(valid_time, available_at=available_at)
         except InputError as error:
-            return error
+            return InputError(str(error))  # without traceback, which would keep files open

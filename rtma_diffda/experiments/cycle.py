@@ -1,9 +1,12 @@
 """``run_cycles``: analyses every 15 minutes, of the past or live, with archive, journal, metrics, page and report."""
 
 import logging
+import signal
+import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,13 +49,27 @@ def run_cycles(settings: CycleSettings) -> RunSummary:
     """
     torch.set_num_threads(threads_of(settings))
     run = build_run(with_world(settings))
-    with Watch.over(run) as watch:
+    with _termination_as_interrupt(), Watch.over(run) as watch:
         outcome = _outcome(run, watch)
     summary = _summary(run, outcome)
     refused = outcome.with_status(REFUSED)
     if outcome.stopped or (refused and len(refused) == len(outcome.records)):
         raise InputError(f"{summary.text}\n\n{_refusal(outcome, refused)}")
     return summary
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """SIGTERM ends a run as Ctrl-C does: what is under way is stored first."""
+    if threading.current_thread() is not threading.main_thread():  # Python allows no handlers there
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 def _outcome(run: CycleRun, watch: "Watch") -> Outcome:
@@ -109,18 +126,26 @@ class Watch:
             self.drawer.close()
 
     def __call__(self, record: CycleRecord) -> None:
-        """Note one cycle."""
-        self.journal.append(record)
+        """Note one cycle; a part that fails is logged and keeps none of the others from being done."""
+        for part in (self.journal.append, self._measure, self._remove_old, self._draw):
+            try:
+                part(record)
+            except (InputError, OSError) as error:
+                _log.warning("after %s: %s", format_time(record.analysis_time), error)
+
+    def _measure(self, _: CycleRecord) -> None:
         write_metrics(self.run.directory / "metrics.prom", self.journal.records(_METRICS_DAYS), self.run.region.name)
+
+    def _remove_old(self, record: CycleRecord) -> None:
+        """Once a day of analyses."""
         keep = self.run.settings.archive.keep
         day = day_of(record.analysis_time)
         if keep is not None and day not in self._kept:
             self._kept.append(day)
             for system in self.run.systems:
                 enforce(system.publisher, self.journal, keep)
-        self._draw()
 
-    def _draw(self) -> None:
+    def _draw(self, _: CycleRecord) -> None:
         """Have the page drawn, after each live cycle; in a replay now and then."""
         rest = 0.0 if self.run.settings.live else _PAGE_SECONDS
         if self.drawer is not None and time.monotonic() - self._drawn[0] >= rest:

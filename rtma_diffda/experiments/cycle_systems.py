@@ -52,7 +52,7 @@ from rtma_diffda.times import format_time
 
 _log = logging.getLogger(__name__)
 _LEAST_STATIONS = 10
-_HOUR = np.timedelta64(1, "h")
+_HOUR, _MINUTE = np.timedelta64(1, "h"), np.timedelta64(1, "m")
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ def _identity(settings: CycleSettings, place: _Place) -> dict[str, object]:
         "method": f"{settings.method.name} {settings.method.checkpoint} {settings.method.device}",
         "threads": torch.get_num_threads(),
         "quality_control": str(settings.quality_control),
-        "verification": str(settings.verification),
+        "verification": str(replace(settings.verification, report=True)),
         "members": settings.archive.members,
         "seed": settings.seed,
     }
@@ -211,11 +211,11 @@ def _decided(settings: CycleSettings, place: _Place, parts: _Parts, identity: di
     """Withheld stations and tuning, from what there is before the first cycle."""
     start = settings.start if settings.start is not None else parts.clock.now()
     withheld = settings.verification.stations or _drawn(settings, place, parts, start)
-    hours = np.arange(settings.method.tuning_hours, 0, -1) * _HOUR
+    times = _whole_hours(start - _MINUTE) - np.arange(settings.method.tuning_hours)[::-1] * _HOUR
     builder = _SystemBuilder(settings, place, parts, withheld, None)
-    problems = list(filter(None, (builder.problem(time) for time in _whole_hours(start) - hours)))
+    problems = list(filter(None, map(builder.problem, times)))
     if settings.method.tuning_hours:
-        _log.info("interpolation is tuned on %d of %d hours before the first cycle", len(problems), len(hours))
+        _log.info("interpolation is tuned on %d of %d hours before the first cycle", len(problems), len(times))
     return CycleMemory(identity, withheld, tuned_interpolation(problems, place.layout, place.static))
 
 
