@@ -20,14 +20,16 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
+import faults_clock
 import faults_disk
 import faults_inputs
 import faults_kill
+import faults_method
 import torch
 from faults_finding import HEADER, Fault, Finding
 from faults_place import Place, World
 
-FAULTS: tuple[Fault, ...] = (*faults_kill.FAULTS, *faults_inputs.FAULTS, *faults_disk.FAULTS)
+FAULTS: tuple[Fault, ...] = (*faults_kill.FAULTS, *faults_inputs.FAULTS, *faults_disk.FAULTS, *faults_method.FAULTS, *faults_clock.FAULTS)
 
 
 def tried(number: int, directory: Path, world: World) -> tuple[Finding, float]:

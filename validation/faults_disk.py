@@ -19,15 +19,15 @@ _ROOM_KILOBYTES = 450
 def file_system(path: Path) -> Iterator[Callable[[str], None]]:
     """A small file system at a directory; what it gives changes its mount options."""
     path.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=30m", "tmpfs", path], check=True)  # noqa: S607
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=30m", "tmpfs", path], check=True)
 
     def remount(options: str) -> None:
-        subprocess.run(["mount", "-o", f"remount,{options}", path], check=True)  # noqa: S607
+        subprocess.run(["mount", "-o", f"remount,{options}", path], check=True)
 
     try:
         yield remount
     finally:
-        subprocess.run(["umount", path], check=True)  # noqa: S607
+        subprocess.run(["umount", path], check=True)
 
 
 def refused(

@@ -82,11 +82,11 @@ def labels_kept(
 
 
 def reasons_at(place: Place, time: np.datetime64) -> str:
-    """What a product says of itself, without the details."""
+    """What a product says of itself, the beginning of each reason."""
     slot = place.stored().get(time)
     if slot is None:
         return "no product"
-    return "; ".join(reason.split(":")[0] if "instead" not in reason else reason for reason in slot.reasons) or "complete"
+    return "; ".join(short(reason, 60) for reason in slot.reasons) or slot.status
 
 
 def short(text: str, length: int = 150) -> str:

@@ -22,6 +22,9 @@ from rtma_diffda.times import SLOT, Window, format_time
 _log = logging.getLogger(__name__)
 _HOUR = np.timedelta64(1, "h")
 
+CYCLED = "cycled"
+"""Kind of a first guess that begins from our own analyses."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -200,13 +203,13 @@ class CycledGuess:
             return replace(given, kind=f"{given.kind} (start)", source=f"{given.source} (cycling begins: {error})")
         since_midnight = asked.time - asked.time.astype("datetime64[D]")
         if self.weight == 0.0 or since_midnight % self.blend_every:
-            return Guess(forecast, "forecast from the latest analyses", "cycled")
+            return Guess(forecast, "forecast from the latest analyses", CYCLED)
         if isinstance(given, InputError):
             told = (f"not drawn to the background: {given}",)
-            return Guess(forecast, "forecast from the latest analyses", "cycled", told)
+            return Guess(forecast, "forecast from the latest analyses", CYCLED, told)
         blended = drawn_towards(forecast, given.state, self.weight)
         source = f"forecast from the latest analyses, and {self.weight:g} of {given.source}"
-        return Guess(blended, source, "cycled", given.degraded)
+        return Guess(blended, source, CYCLED, given.degraded)
 
 
 def drawn_towards(forecast: State, given: State, weight: float) -> State:

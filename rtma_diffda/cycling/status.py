@@ -94,7 +94,7 @@ class CycleStatus:
     @property
     def reasons(self) -> tuple[tuple[str, int], ...]:
         """Why cycles were degraded or refused, with counts, the commonest first; what follows a colon is left out."""
-        heads = (reason.partition(":")[0] for record in self.records for reason in record.reasons)
+        heads = (reason.partition(": ")[0] for record in self.records for reason in record.reasons)
         return tuple(Counter(heads).most_common())
 
     @property

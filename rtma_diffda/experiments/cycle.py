@@ -50,10 +50,10 @@ def run_cycles(settings: CycleSettings) -> RunSummary:
     torch.set_num_threads(threads_of(settings))
     run = build_run(with_world(settings))
     with _termination_as_interrupt(), Watch.over(run) as watch:
-        outcome = _outcome(run, watch)
+        outcome = outcome_of(run, watch)
     summary = _summary(run, outcome)
     refused = outcome.with_status(REFUSED)
-    if outcome.stopped or (refused and len(refused) == len(outcome.records)):
+    if outcome.stopped or refused:
         raise InputError(f"{summary.text}\n\n{_refusal(outcome, refused)}")
     return summary
 
@@ -72,7 +72,8 @@ def _termination_as_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
-def _outcome(run: CycleRun, watch: "Watch") -> Outcome:
+def outcome_of(run: CycleRun, watch: "Watch") -> Outcome:
+    """Cycle as the settings of the run say, watched."""
     settings = run.settings
     if settings.hindcast.chunk_hours:
         return run_hindcast(run, watch=watch)
@@ -175,7 +176,7 @@ def _headline(run: CycleRun, outcome: Outcome) -> str:
 
 
 def _labels(outcome: Outcome, reasons: Sequence[str]) -> tuple[str, ...]:
-    counts = Counter(reason.split(":")[0] for reason in reasons)
+    counts = Counter(reason.partition(": ")[0] for reason in reasons)
     total = len(outcome.records)
     return tuple(f"{count} of {total} cycles: {reason}" for reason, count in counts.most_common())
 

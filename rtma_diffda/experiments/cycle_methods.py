@@ -20,7 +20,7 @@ from rtma_diffda.assimilation.optimal_interpolation import OptimalInterpolation
 from rtma_diffda.cycling.method_chain import Alternative, Failure, MethodChain, chain_of
 from rtma_diffda.errors import InputError, UsageError
 from rtma_diffda.experiments.cycle_settings import CycleMethodSettings
-from rtma_diffda.experiments.diffusion_methods import diffusion_method, packaged_denoiser
+from rtma_diffda.experiments.diffusion_methods import cycled_denoiser, diffusion_method, packaged_denoiser
 from rtma_diffda.experiments.methods import MethodSettings, build_method, misfits
 from rtma_diffda.fields.layout import Layout
 from rtma_diffda.geo.static_fields import StaticFields
@@ -78,6 +78,7 @@ class CycleMethod:
 
     Attributes:
         chain: what makes the analyses.
+        starting: what makes those of a cycled run whose first guess is not cycled; None: the same.
         name: of the method that is wanted.
         description: of it, in words.
         forced: whether it makes use of a global run.
@@ -89,10 +90,26 @@ class CycleMethod:
     description: str
     forced: bool
     members: int
+    starting: MethodChain | None = None
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How analyses follow each other.
+
+    Attributes:
+        forced: whether there are global runs.
+        cycled: whether the first guess begins from our own analyses.
+        carried: whether members are carried from cycle to cycle, one analysis for each.
+    """
+
+    forced: bool
+    cycled: bool = False
+    carried: bool = False
 
 
 def cycle_method(
-    settings: CycleMethodSettings, tuned: Tuned, layout: Layout, static: StaticFields, *, forced: bool, carried: bool
+    settings: CycleMethodSettings, tuned: Tuned, layout: Layout, static: StaticFields, mode: Mode
 ) -> CycleMethod:
     """The method of a run.
 
@@ -101,8 +118,7 @@ def cycle_method(
         tuned: of optimal interpolation, which stands in for any other.
         layout: of the analyses.
         static: terrain and land.
-        forced: whether there are global runs.
-        carried: whether members are carried from cycle to cycle, one analysis for each.
+        mode: how analyses follow each other.
 
     Raises:
         UsageError: diffusion is asked for, and its denoiser does not fit the region.
@@ -110,37 +126,41 @@ def cycle_method(
     plain = OptimalInterpolation(static, tuned.background_errors, tuned.observation_error_factors)
     last = Alternative(_OPTIMAL_INTERPOLATION, plain)
     if settings.name != "optimal_interpolation":
-        trained = _denoiser(settings, forced=forced)
+        trained = packaged_denoiser(global_run=mode.forced)
         reasons = misfits(trained, layout, static)
         if not reasons:
-            return _diffusion(settings, trained, static, last, carried=carried, forced=forced)
+            return _diffusion(settings, trained, static, last, mode)
         if settings.name == "diffusion":
             raise UsageError(f"diffusion does not fit this region: {'; '.join(reasons)}")
         _log.warning("optimal interpolation is the method, not diffusion: %s", "; ".join(reasons))
     return CycleMethod(chain_of([last]), "optimal_interpolation", tuned.source, forced=False, members=1)
 
 
-def _denoiser(settings: CycleMethodSettings, *, forced: bool) -> TrainedDenoiser:
-    if settings.checkpoint is None:
-        return packaged_denoiser(global_run=forced)
-    return denoiser_from_checkpoint(read_checkpoint(Path(settings.checkpoint)))
-
-
 def _diffusion(
-    settings: CycleMethodSettings,
-    trained: TrainedDenoiser,
-    static: StaticFields,
-    last: Alternative,
-    *,
-    carried: bool,
-    forced: bool,
+    settings: CycleMethodSettings, trained: TrainedDenoiser, static: StaticFields, last: Alternative, mode: Mode
 ) -> CycleMethod:
-    method = diffusion_method("diffusion", trained, static)
-    told = "told the global run" if forced else "without global run"
-    kept = "members carried from cycle to cycle" if carried else "members"
+    """Diffusion; of a cycled run, with the denoiser for cycled first guesses, and another for all others."""
+    chosen = _chosen(settings, trained, mode)
+    method = diffusion_method("diffusion", chosen, static)
+    told = "told the global run" if mode.forced else "without global run"
+    kept = "members carried from cycle to cycle" if mode.carried else "members"
     described = f"{method.members} {kept}, {told}, {len(method.sampler.path) - 1} network calls each"
-    chain = _chain(settings, method, last, carried=carried)
-    return CycleMethod(chain, "diffusion", described, forced=forced, members=method.members)
+    chain = _chain(settings, method, last, carried=mode.carried)
+    starting = None
+    if chosen is not trained and mode.cycled:
+        starting = _chain(settings, diffusion_method("diffusion", trained, static), last, carried=mode.carried)
+    return CycleMethod(chain, "diffusion", described, mode.forced, method.members, starting)
+
+
+def _chosen(settings: CycleMethodSettings, trained: TrainedDenoiser, mode: Mode) -> TrainedDenoiser:
+    """The checkpoint that is named; else the packaged one for the mode.
+
+    Raises:
+        InputError: the checkpoint is absent or damaged.
+    """
+    if settings.checkpoint is not None:
+        return denoiser_from_checkpoint(read_checkpoint(Path(settings.checkpoint)))
+    return cycled_denoiser() if mode.cycled and mode.forced else trained
 
 
 def _chain(

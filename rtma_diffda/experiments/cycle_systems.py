@@ -29,7 +29,7 @@ from rtma_diffda.cycling.reports import Spool
 from rtma_diffda.cycling.schedule import Stream
 from rtma_diffda.errors import InputError
 from rtma_diffda.experiments.cycle_memory import CycleMemory, digest, remembered
-from rtma_diffda.experiments.cycle_methods import CycleMethod, cycle_method, tuned_interpolation
+from rtma_diffda.experiments.cycle_methods import CycleMethod, Mode, cycle_method, tuned_interpolation
 from rtma_diffda.experiments.cycle_settings import ALONE, FORECAST, CycleSettings, seconds
 from rtma_diffda.experiments.forecast_models import packaged_forecast
 from rtma_diffda.fields.boundary import Boundary, BoundaryNeed, surrounding
@@ -95,10 +95,9 @@ def build_run(settings: CycleSettings) -> CycleRun:
     if memory is None:
         memory = _decided(settings, place, parts, identity)
         memory.write(directory)
-    forced = settings.global_runs.path is not None
-    method = cycle_method(
-        settings.method, memory.tuned, place.layout, place.static, forced=forced, carried=settings.first_guess.members
-    )
+    guess = settings.first_guess
+    mode = Mode(settings.global_runs.path is not None, guess.cycled, guess.members)
+    method = cycle_method(settings.method, memory.tuned, place.layout, place.static, mode)
     build = _SystemBuilder(settings, place, parts, memory.withheld, method)
     systems = tuple(build.system(stream) for stream in settings.streams())
     return CycleRun(settings, place.region, parts.clock, systems, method, memory.withheld)
@@ -264,7 +263,7 @@ class _SystemBuilder:
             self._sources(),
             self.parts.spool,
             self._first_guess(stream),
-            method.chain,
+            method.chain if stream.name == "ru" else method.starting or method.chain,
             publisher,
             self._global_states(),
             {
@@ -278,6 +277,7 @@ class _SystemBuilder:
             settings.seed,
             self.parts.backgrounds.look_ahead,
             self.parts.clock.now,
+            method.starting if stream.name == "ru" else None,
         )
 
     def problem(self, time: np.datetime64) -> AssimilationProblem | None:

@@ -12,8 +12,8 @@ from rtma_diffda.geo.region import region_names
 from rtma_diffda.resources import resource_directory
 
 REQUIRED = (
-    "torch", "numpy", "scipy", "pandas", "pyarrow", "xarray", "zarr", "netCDF4", "dask", "pyproj", "MetPy",
-    "airportsdata", "hydra-core", "matplotlib", "scores", "tqdm",
+    "torch", "numpy", "scipy", "pandas", "pyarrow", "xarray", "zarr", "netCDF4", "dask", "distributed", "pyproj",
+    "MetPy", "airportsdata", "hydra-core", "matplotlib", "prometheus-client", "scores", "tqdm",
 )  # fmt: skip
 OPTIONAL = {
     "eccodes": "GRIB backgrounds and SYNOP BUFR: pip install 'rtma_diffda[grib]'",
