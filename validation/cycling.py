@@ -83,7 +83,7 @@ def the_day(output: Path, seed: int, end: str) -> Day:
 def run_mode(day: Day, mode: str, output: Path, checkpoint: str | None) -> tuple[Archive, float]:
     """Cycle; returns the archive and the seconds that it took."""
     chosen = MODES[mode]
-    method = replace(day.settings.method, checkpoint=checkpoint if chosen.cycled else None)
+    method = replace(day.settings.method, checkpoint=checkpoint if chosen.cycled else None, tuning_hours=0)
     settings = replace(
         day.settings,
         first_guess=chosen,

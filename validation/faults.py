@@ -5,8 +5,9 @@
 Faults are brought about in runs of the real verb over a small simulated world, and a row for each says what was
 promised, whether there was a product, what product, journal and exit status say, whether all analyses that had been
 stored are what they were (all arrays, bit for bit), and what the next cycle or start did. Exits 0 only if all is as
-promised. ``--only`` takes part of a name, or a pattern; ``--write`` writes the table to ``validation/faults.md`` too. Takes about
-five minutes on two cores, and needs root, for file systems that are full or read-only. The world is made once in DIR.
+promised. ``--only`` takes part of a name, or a pattern; ``--write`` writes the table to ``validation/faults.md`` too.
+Takes about eight minutes on two cores, and needs root, for file systems that are full or read-only. The world is made
+once in DIR.
 """
 
 import argparse
@@ -29,7 +30,13 @@ import torch
 from faults_finding import HEADER, Fault, Finding
 from faults_place import Place, World
 
-FAULTS: tuple[Fault, ...] = (*faults_kill.FAULTS, *faults_inputs.FAULTS, *faults_disk.FAULTS, *faults_method.FAULTS, *faults_clock.FAULTS)
+FAULTS: tuple[Fault, ...] = (
+    *faults_kill.FAULTS,
+    *faults_inputs.FAULTS,
+    *faults_disk.FAULTS,
+    *faults_method.FAULTS,
+    *faults_clock.FAULTS,
+)
 
 
 def tried(number: int, directory: Path, world: World) -> tuple[Finding, float]:
@@ -59,7 +66,8 @@ def find(chosen: Sequence[int], world: World, workers: int) -> dict[int, Finding
 
 def table(findings: dict[int, Finding]) -> str:
     """The findings in Markdown."""
-    rows = [HEADER, ("---",) * len(HEADER), *(FAULTS[number].row(finding) for number, finding in sorted(findings.items()))]
+    found = [FAULTS[number].row(finding) for number, finding in sorted(findings.items())]
+    rows = [HEADER, ("---",) * len(HEADER), *found]
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)
 
 

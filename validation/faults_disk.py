@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from faults_finding import Fault, Finding, same_fields, short, unharmed
 from faults_place import CYCLED, TIMES, UNCYCLED, Attempt, Place, Slots
+
+from rtma_diffda.io import file_inventory
 
 _ROOM_KILOBYTES = 450
 """For one more analysis with its feedback, but not for two."""
@@ -178,8 +181,39 @@ def blocked_watchers(place: Place) -> Finding:
         "a warning for every cycle": len(warned) >= len(TIMES) - len(before),
         "a warning for the page": "was not drawn" in attempt.log,
     }
-    return Finding(f"{len(after) - len(before)} of 3", f"log: {short(warned[0].partition('runner: ')[2] if warned else '')}",
-                   unharmed(before, after), "the cycles go on; bit-equal", checks)  # fmt: skip
+    label = f"log: {short(warned[0].partition(' after ')[2] if warned else 'nothing')}; exit {attempt.status}"
+    return Finding(f"{len(after) - len(before)} of 3", label, unharmed(before, after), "the cycles go on; bit-equal",
+                   checks)  # fmt: skip
+
+
+def slow_files(place: Place) -> Finding:
+    """Gridded files take long to read, so that the reader ahead and the cycle at work want to at once."""
+
+    def sabotage() -> None:
+        usual, at_work = file_inventory.find_fields, []
+
+        def slow(path: Path) -> tuple:
+            at_work.append(path)
+            time.sleep(0.1)
+            if len(at_work) > 1:
+                print("two readers at once")
+            found = usual(path)
+            at_work.remove(path)
+            return found
+
+        file_inventory.find_fields = slow
+
+    kind = f"first_guess.kind={CYCLED}"
+    before = place.begin(CYCLED)
+    attempt = place.cycle(kind, sabotage=sabotage)
+    after = place.stored()
+    checks = {
+        f"exit status 0 (found {attempt.status})": attempt.status == 0,
+        "never two readers at once": "two readers at once" not in attempt.output,
+        "bit-equal to an undisturbed run": same_fields(after, place.world.whole(CYCLED)),
+    }
+    return Finding(f"{len(after) - len(before)} of 3", f"complete; exit {attempt.status}", unharmed(before, after),
+                   f"{attempt.headline}; bit-equal", checks)  # fmt: skip
 
 
 _REFUSED = "refused in a sentence, exit status 3; nothing lost; the next start"
@@ -192,8 +226,11 @@ FAULTS = (
           partial(damaged_file, halved, "run.json", "run.json is damaged")),
     Fault("restart with other settings", f"{_REFUSED} as before completes; it names what differs", other_settings),
     Fault("store of a day damaged (a byte of its statuses is lost)",
-          "refused in a sentence, exit status 3; the other day is readable; mended, nothing is made twice", damaged_day),
-    Fault("field of the analysis before damaged", "cycling begins anew from the background, and says so", damaged_field),
+          "refused in a sentence, exit status 3; the other day is readable; mended, nothing is made twice",
+          damaged_day),
+    Fault("field of the analysis before damaged", "cycling begins anew from the background, and says so",
+          damaged_field),
     Fault("feedback file damaged", "the report leaves it out and says so", damaged_feedback),
     Fault("journal, metrics and page cannot be written", "logged; the cycles go on", blocked_watchers),
+    Fault("gridded files slow to read", "one thread at a time reads them, as HDF5 needs it; bit-equal", slow_files),
 )  # fmt: skip

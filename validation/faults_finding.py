@@ -86,7 +86,7 @@ def reasons_at(place: Place, time: np.datetime64) -> str:
     slot = place.stored().get(time)
     if slot is None:
         return "no product"
-    return "; ".join(short(reason, 60) for reason in slot.reasons) or slot.status
+    return "; ".join(short(reason, 80) for reason in slot.reasons) or slot.status
 
 
 def short(text: str, length: int = 150) -> str:

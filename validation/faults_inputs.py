@@ -137,6 +137,11 @@ def one_corrupt_bulletin(place: Place) -> Finding:
     )  # fmt: skip
 
 
+def named_pipe(place: Place) -> None:
+    """Nobody writes into it: opening it would take for ever."""
+    os.mkfifo(place.inputs / "spool" / "metar_20260615T2345_pipe.txt")
+
+
 def slow_source(place: Place) -> Finding:
     def hangs() -> None:
         def read(*_: object, **__: object) -> None:
@@ -154,8 +159,9 @@ def slow_source(place: Place) -> Finding:
         f"neither cycle nor process waits (it ended after {attempt.seconds:.0f} s)": attempt.seconds < _HANGS / 2,
         "the next start is bit-equal": same_fields(after, place.world.whole(), _AFTER),
     }
-    return Finding("yes" if FATAL in left else "NO", f"{short(reasons_at(place, FATAL))}; exit {attempt.status}",
-                   unharmed(before, left) and unharmed(left, after), f"{again.headline}; bit-equal", checks)  # fmt: skip
+    label = f"{short(reasons_at(place, FATAL))}; exit {attempt.status}"
+    return Finding("yes" if FATAL in left else "NO", label, unharmed(before, left) and unharmed(left, after),
+                   f"{again.headline}; bit-equal", checks)  # fmt: skip
 
 
 def late_reports(place: Place) -> Finding:
@@ -174,8 +180,10 @@ def late_reports(place: Place) -> Finding:
         "the other analyses are bit-equal to an undisturbed run": same_fields(rapid, place.world.whole(), kept),
         f"the re-analysis has them (used {used})": used > 100 and late[midnight].status == "complete",
     }
-    return Finding("yes, twice", f"{reasons_at(place, midnight)}; urma complete, {used} data; exit {attempt.status}", True,
-                   "urma has the late reports", checks)  # fmt: skip
+    label = f"{reasons_at(place, midnight)}; urma complete, {used} data; exit {attempt.status}"
+    return Finding(
+        "yes, twice", label, same_fields(rapid, place.world.whole(), kept), "urma has the late reports", checks
+    )
 
 
 def no_background(place: Place) -> None:
@@ -218,12 +226,13 @@ def nothing_at_first(place: Place) -> Finding:
         f"exit status 3 (found {attempt.status})": attempt.status == 3,
         "a sentence names the time": "2026-06-15T23:00Z" in attempt.sentence,
         "the journal says refused": [record.status for record in first[:1]] == ["refused"],
-        "the other cycles go on": sorted(left) == list(TIMES[1:]) and all(s.status == "complete" for s in left.values()),
+        "the other cycles go on": list(left) == list(TIMES[1:]) and {s.status for s in left.values()} == {"complete"},
         f"once it has come the next start makes it (exit status {again.status})": again.status == 0,
         "bit-equal to an undisturbed run": same_fields(after, place.world.whole()),
     }
-    return Finding(f"{len(left)} of {len(TIMES)}: not the first", f"refused; exit {attempt.status}: {short(attempt.sentence)}",
-                   unharmed(left, after), f"{again.headline}; bit-equal", checks)  # fmt: skip
+    label = f"refused; exit {attempt.status}: {short(attempt.sentence)}"
+    return Finding(f"{len(left)} of {len(TIMES)}: not the first", label, unharmed(left, after),
+                   f"{again.headline}; bit-equal", checks)  # fmt: skip
 
 
 def two_runs(place: Place) -> None:
@@ -277,6 +286,7 @@ FAULTS = (
           _labelled(all_unreadable, "no observations")),
     Fault("one corrupt METAR file among good ones", "the good ones count; the bad one is in the account; complete",
           one_corrupt_bulletin),
+    Fault("a named pipe among the files of reports", "passed over; complete", _labelled(named_pipe, status=0)),
     Fault("source of reports hangs", "given up after patience_seconds; labelled; the process ends", slow_source),
     Fault("reports arrive after the cut-off", "labelled 'no observations'; the urma stream has them", late_reports),
     Fault("no reports at all for one cycle", f"labelled 'no observations', exit status 4; {_NEXT}",

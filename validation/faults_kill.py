@@ -60,12 +60,12 @@ def die_while_reading() -> None:
 
 
 def die_in_the_analysis() -> None:
-    at_the_fatal_analysis(die)
+    at_the_analysis(FATAL, die)
 
 
-def at_the_fatal_analysis(action: Callable[[], object]) -> None:
-    """Do something at the beginning of the analysis that the fault meets."""
-    preceded(MethodChain, "analyse", lambda chain, problem, **_: problem.window.analysis_time == FATAL and action())
+def at_the_analysis(when: np.datetime64, action: Callable[[], object]) -> None:
+    """Do something at the beginning of the analysis of a time."""
+    preceded(MethodChain, "analyse", lambda chain, problem, **_: problem.window.analysis_time == when and action())
 
 
 def die_while_a_day_is_made() -> None:
@@ -113,10 +113,10 @@ def killed(place: Place, sabotage: Callable[[], None], kind: str, *, expected: r
         "the journal has every cycle once, but the last before the kill": len(told) == len(set(told)) >= len(TIMES) - 1,
         "every analysis has its feedback": len([*(place.run / "feedback").glob("*.parquet")]) == len(TIMES),
     }
-    whole = unharmed({t: s for t, s in before.items() if t in TIMES}, left) and unharmed(
-        {t: left[t] for t in here}, after
-    )
-    return Finding(f"{len(here)} of {len(TIMES)}, then all", f"complete; exit {again.status}", whole, _again(again), checks)
+    ours = {time: slot for time, slot in before.items() if time in TIMES}
+    whole = unharmed(ours, left) and unharmed({time: left[time] for time in here}, after)
+    published = f"{len(here)} of {len(TIMES)}, then all"
+    return Finding(published, f"complete; exit {again.status}", whole, _again(again), checks)
 
 
 def _again(again: Attempt) -> str:
@@ -137,7 +137,7 @@ def kill_in_a_removal(place: Place) -> Finding:
     place.begin(CYCLED)
     in_process(_plant_old_day, place.run)
     finding = killed(place, die_in_a_removal, CYCLED, expected=range(BEGUN, BEGUN + 2), overrides=("archive.keep=1",))
-    gone = not [path for path in place.run.rglob("*20260613*")]
+    gone = not list(place.run.rglob("*20260613*"))
     return Finding(finding.published, finding.label, finding.unharmed, f"{finding.recovery}; the old day is removed",
                    {**finding.checks, "nothing of the old day remains": gone})  # fmt: skip
 
@@ -156,12 +156,10 @@ def signalled(number: int, place: Place) -> Finding:
     """A signal in the midst of an analysis, while the product before is being stored."""
     before = place.begin(CYCLED)
     kind = f"first_guess.kind={CYCLED}"
-    shifted = FATAL + np.timedelta64(15, "m")
 
     def sabotage() -> None:
         preceded(Archive, "write", lambda archive, product, **_: time.sleep(0.5))
-        preceded(MethodChain, "analyse", lambda chain, problem, **_: problem.window.analysis_time == shifted
-                 and os.kill(os.getpid(), number))  # fmt: skip
+        at_the_analysis(TIMES[BEGUN + 1], lambda: os.kill(os.getpid(), number))
 
     stopped = place.cycle(kind, sabotage=sabotage)
     left = place.stored()
@@ -191,7 +189,7 @@ def second_runner(place: Place) -> Finding:
         while not go.exists():
             time.sleep(0.05)
 
-    first = place.start(kind, sabotage=partial(at_the_fatal_analysis, wait))
+    first = place.start(kind, sabotage=partial(at_the_analysis, FATAL, wait))
     lock = place.run / "archive" / ".runner.lock"
     while f"process {first.number} " not in (lock.read_text() if lock.exists() else ""):
         time.sleep(0.05)
@@ -238,6 +236,6 @@ FAULTS = (
           partial(signalled, signal.SIGTERM)),
     Fault("Ctrl-C during an analysis", "ends with 130; what is under way is stored; the next start goes on",
           partial(signalled, signal.SIGINT)),
-    Fault("a second runner on the archive", "refused in a sentence that names process and age; the first is undisturbed",
-          second_runner),
+    Fault("a second runner on the archive",
+          "refused in a sentence that names process and age; the first is undisturbed", second_runner),
 )  # fmt: skip

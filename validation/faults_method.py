@@ -101,7 +101,7 @@ def damaged_checkpoint(place: Place) -> Finding:
     checks = {
         f"exit status 3 (found {attempt.status})": attempt.status == 3,
         "a sentence names the file": "model.safetensors" in attempt.sentence and "damaged" in attempt.sentence,
-        f"mended, the next start completes (exit status {again.status})": again.status == 0 and len(place.stored()) == 2,
+        f"mended, the next start completes (exit status {again.status})": (again.status, len(place.stored())) == (0, 2),
     }
     return Finding("0 of 1, then all", f"exit {attempt.status}: {short(attempt.sentence)}",
                    bool(before) and unharmed(before, left), f"mended: {again.headline}", checks)  # fmt: skip
@@ -118,5 +118,6 @@ FAULTS = (
           lambda place: failing(place, little_memory(0), ["out of memory; optimal interpolation instead"])),
     Fault("accelerator asked for and absent", "analysed on the processor; labelled, exit status 4", gpu_absent),
     Fault("accelerator fails in the middle", "analysed on the processor; labelled, exit status 4", gpu_failing),
-    Fault("checkpoint damaged", "refused at the start in a sentence, exit status 3; mended, goes on", damaged_checkpoint),
+    Fault("checkpoint damaged", "refused at the start in a sentence, exit status 3; mended, the run goes on",
+          damaged_checkpoint),
 )  # fmt: skip

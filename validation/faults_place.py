@@ -52,6 +52,9 @@ _RUNS_BEFORE = np.timedelta64(6, "h")
 _PATIENCE = 150.0
 _Found = TypeVar("_Found")
 
+Sabotage = Callable[[], None]
+"""Changes the code in the process that is to fail."""
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -107,7 +110,7 @@ Slots = Mapping[np.datetime64, Slot]
 class Start:
     """The verb in a process of its own, under way."""
 
-    def __init__(self, directory: Path, overrides: Sequence[str], sabotage: Callable[[], None] | None) -> None:
+    def __init__(self, directory: Path, overrides: Sequence[str], sabotage: Sabotage | None) -> None:
         self._files = [directory / f"start.{number}.txt" for number in ("output", "log")]
         self._since = time.monotonic()
         self._process = get_context("fork").Process(target=_verb, args=(directory, self._files, overrides, sabotage))
@@ -215,7 +218,7 @@ class Place:
         self,
         *overrides: str,
         end: np.datetime64 | None = TIMES[-1],
-        sabotage: Callable[[], None] | None = None,
+        sabotage: Sabotage | None = None,
     ) -> Start:
         """Start the verb with the usual settings and these."""
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -277,7 +280,7 @@ def region() -> tuple[Region, ArchiveDesign]:
     return here, ArchiveDesign(Layout.of(here.grid, here.variables), load_static_fields(here), here.name)
 
 
-def _verb(directory: Path, files: Sequence[Path], overrides: Sequence[str], sabotage: Callable[[], None] | None) -> None:
+def _verb(directory: Path, files: Sequence[Path], overrides: Sequence[str], sabotage: Sabotage | None) -> None:
     os.chdir(directory)
     for descriptor, path in enumerate(files, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
@@ -298,14 +301,14 @@ def _slots_of(directory: Path) -> Slots:
 def _slot_of(archive: Archive, time: np.datetime64, directory: Path) -> Slot:
     dataset, made = archive.read(time), archive.made(time)
     path = directory / "feedback" / f"{compact_time(time)}.parquet"
-    digests = {str(name): _digest(values.to_numpy().tobytes()) for name, values in sorted(dataset.variables.items())}
-    fields = [digests[str(name)] for name, values in sorted(dataset.data_vars.items()) if {"y", "x"} <= set(values.dims)]
+    digests = {name: _digest(values.to_numpy().tobytes()) for name, values in sorted(dataset.variables.items())}
+    fields = [digests[name] for name, values in sorted(dataset.data_vars.items()) if {"y", "x"} <= set(values.dims)]
     feedback = _digest(path.read_bytes()) if path.exists() else MISSING
     return Slot(
         str(made["status"]),
         tuple(made["degraded"]),
         _digest("".join(fields).encode()),
-        _digest("".join([*digests.values(), repr(made), feedback]).encode()),
+        _digest("".join([*digests.values(), repr(dict(made)), feedback]).encode()),
         int(made["made"]["observations_used"]),
     )
 

@@ -98,7 +98,7 @@ def main() -> int:
     settings = replace(
         with_world(day),
         world=replace(day.world, make=False),
-        observations=replace(with_world(day).observations, path=(str(given.output / "spool"),), cutoff_minutes=15.0),
+        observations=replace(with_world(day).observations, path=(str(given.output / "spool"),), cutoff_minutes=18.0),
         clock=LiveSettings(clock_start=day.start, clock_factor=given.factor, poll_seconds=1.0),
         method=replace(day.method, tuning_hours=0),
         verification=replace(day.verification, stations=tuple(_every_fourth(world.station_table))),

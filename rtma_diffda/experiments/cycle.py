@@ -123,8 +123,11 @@ class Watch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.drawer is not None:
-            self.drawer.close()
+        try:
+            if self.drawer is not None:
+                self.drawer.close()
+        except Exception:  # everything is stored by now
+            _log.exception("the page was not drawn a last time: unexpected error")
 
     def __call__(self, record: CycleRecord) -> None:
         """Note one cycle; a part that fails is logged and keeps none of the others from being done."""
