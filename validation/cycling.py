@@ -111,7 +111,7 @@ def free_run(day: Day, archive: Archive) -> dict[np.datetime64, State]:
     start = day.times[0]
     states = [archive.state(start + k * HOUR).mean() for k in range(2)]
     made = {}
-    for when in np.arange(start + 2 * HOUR, day.times[-1] + HOUR, HOUR):
+    for when in np.arange(start + 2 * HOUR, day.times[-1] - HOUR, HOUR):  # the last run reaches two hours further
         need = model.need(when - HOUR, 1)
         boundary = runs.bracketing(need, available_at=start + HOUR, before=start + HOUR)
         states = [states[1], model.step(states, boundary)]

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from faults_finding import Fault, Finding, same_fields, short, unharmed
+from faults_finding import Fault, Finding, bits, same_fields, short, statuses, unharmed
 from faults_kill import preceded
 from faults_place import TIMES, Attempt, Place, in_process, in_words
 
@@ -85,7 +85,8 @@ def jumped(place: Place, jump: Jump, first: np.datetime64, last: np.datetime64, 
         and list(after) == list(times),
     }
     words = f"; {in_words(lost)} are older than the horizon" if lost else ""
-    return Finding(f"{len(stored)} of {len(times)}{words}", f"complete; exit {attempt.status}", unharmed(stored, after),
+    label = f"{statuses(stored)}; exit {attempt.status}"
+    return Finding(f"{len(stored)} of {len(times)}{words}", label, unharmed(stored, after),
                    f"a later start: {later.headline}", checks)  # fmt: skip
 
 
@@ -124,8 +125,8 @@ def disk_full_for_a_while(place: Place) -> Finding:
         "the next start completes, bit-equal to an undisturbed run": same_fields(after, place.world.whole()),
     }
     label = f"refused; exit {attempt.status}: {short(attempt.sentence)}"
-    return Finding(f"{len(left)} of {len(TIMES)}, then all", label, unharmed(left, after),
-                   f"{again.headline}; bit-equal", checks)  # fmt: skip
+    return Finding(f"{len(left)} of {len(TIMES)}, then {len(after)}", label, unharmed(left, after),
+                   f"{again.headline}; {bits(after, place.world.whole())}", checks)  # fmt: skip
 
 
 def page_fails(place: Place) -> Finding:
@@ -146,8 +147,9 @@ def page_fails(place: Place) -> Finding:
         "bit-equal to an undisturbed run": same_fields(after, place.world.whole()),
         "the journal has every cycle": len(place.journal()) == len(TIMES),
     }
-    return Finding(f"{len(after) - len(before)} of 3", f"complete; exit {attempt.status}", unharmed(before, after),
-                   "the cycles go on; bit-equal", checks)  # fmt: skip
+    return Finding(f"{len(after) - len(before)} of 3", f"{statuses(after)}; exit {attempt.status}",
+                   unharmed(before, after), f"{attempt.headline}; {bits(after, place.world.whole())}",
+                   checks)  # fmt: skip
 
 
 _ONCE = "nothing twice, nothing lost"
@@ -160,7 +162,7 @@ FAULTS = (
     Fault("live: the clock jumps 2 h forward, horizon 1 h", f"{_ONCE} but what is older than the horizon",
           lambda place: jumped(place, _FORWARD, START, START + 3 * _HOUR, horizon=1)),
     Fault("live: the clock jumps 1 h back", f"{_ONCE}; logged", lambda place: jumped(place, _BACK, TIMES[0], TIMES[3])),
-    Fault("live: disk full for two cycles",
+    Fault("live: disk full for two cycles (simulated)",
           "they are refused, exit status 3; the run goes on; the next start completes", disk_full_for_a_while),
     Fault("the page fails unexpectedly", "logged; the cycles go on", page_fails),
 )  # fmt: skip

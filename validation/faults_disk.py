@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from faults_finding import Fault, Finding, same_fields, short, unharmed
+from faults_finding import Fault, Finding, bits, same_fields, short, statuses, unharmed
 from faults_place import CYCLED, TIMES, UNCYCLED, Attempt, Place, Slots
 
 from rtma_diffda.io import file_inventory
@@ -46,10 +46,10 @@ def refused(
     }
     made = len(left) - len(before)
     return Finding(
-        f"{made} of {len(TIMES) - len(before)}, then all" if len(before) < len(TIMES) else "none was due",
+        f"{made} of {len(TIMES) - len(before)}, then {len(after) - len(before)}",
         f"exit {attempt.status}: {short(attempt.sentence)}",
         unharmed(before, left) and unharmed(left, after),
-        f"{again.headline}; bit-equal; {again.seconds:.0f} s",
+        f"{again.headline}; {bits(after, place.world.whole(kind))}; {again.seconds:.0f} s",
         checks,
     )
 
@@ -136,14 +136,18 @@ def damaged_field(place: Place) -> Finding:
     path.write_bytes(sound)
     after = place.stored()
     kinds = {record.analysis_time: record.first_guess for record in place.journal()}
+    warned = "2026-06-15T23:30Z counts as missing" in attempt.log
     checks = {
         f"exit status 0 or 4 (found {attempt.status})": attempt.status in (0, 4),
         "all the others are made": len(after) == len(TIMES),
         f"cycling begins anew and says so (first guess: {kinds.get(TIMES[3])})": "start" in kinds.get(TIMES[3], ""),
+        "the log says why": warned,
+        "the next ones are cycled again": {kinds.get(time) for time in TIMES[4:]} == {"cycled"},
     }
-    label = f"first guess {kinds.get(TIMES[3])}; {after[TIMES[3]].status if TIMES[3] in after else 'no product'}"
-    return Finding(f"{len(after) - len(before)} of 3", f"{label}; exit {attempt.status}", unharmed(before, after),
-                   "the next cycles go on from the new analyses", checks)  # fmt: skip
+    log = f"{'a' if warned else 'NO'} warning in the log"
+    label = f"first guess {kinds.get(TIMES[3])}; {statuses(after)}; {log}; exit {attempt.status}"
+    recovery = f"{attempt.headline}; first guesses of the next: {', '.join(kinds.get(time, '?') for time in TIMES[4:])}"
+    return Finding(f"{len(after) - len(before)} of 3", label, unharmed(before, after), recovery, checks)
 
 
 def damaged_feedback(place: Place) -> Finding:
@@ -182,8 +186,8 @@ def blocked_watchers(place: Place) -> Finding:
         "a warning for the page": "was not drawn" in attempt.log,
     }
     label = f"log: {short(warned[0].partition(' after ')[2] if warned else 'nothing')}; exit {attempt.status}"
-    return Finding(f"{len(after) - len(before)} of 3", label, unharmed(before, after), "the cycles go on; bit-equal",
-                   checks)  # fmt: skip
+    return Finding(f"{len(after) - len(before)} of 3", label, unharmed(before, after),
+                   f"{attempt.headline}; {bits(after, place.world.whole())}", checks)  # fmt: skip
 
 
 def slow_files(place: Place) -> Finding:
@@ -212,8 +216,9 @@ def slow_files(place: Place) -> Finding:
         "never two readers at once": "two readers at once" not in attempt.output,
         "bit-equal to an undisturbed run": same_fields(after, place.world.whole(CYCLED)),
     }
-    return Finding(f"{len(after) - len(before)} of 3", f"complete; exit {attempt.status}", unharmed(before, after),
-                   f"{attempt.headline}; bit-equal", checks)  # fmt: skip
+    return Finding(f"{len(after) - len(before)} of 3", f"{statuses(after)}; exit {attempt.status}",
+                   unharmed(before, after), f"{attempt.headline}; {bits(after, place.world.whole(CYCLED))}",
+                   checks)  # fmt: skip
 
 
 _REFUSED = "refused in a sentence, exit status 3; nothing lost; the next start"

@@ -1,11 +1,13 @@
 """What a fault promises, and what was found: the rows of the table."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from faults_place import TIMES, Attempt, Place, Slots
 
+AGREE = "the journal says what the products say"
 HEADER = ("fault", "promised", "product published?", "label", "nothing lost?", "recovery", "ok")
 
 
@@ -62,8 +64,23 @@ def unharmed(before: Slots, after: Slots) -> bool:
 
 
 def same_fields(after: Slots, undisturbed: Slots, times: Sequence[np.datetime64] = tuple(TIMES)) -> bool:
-    """Whether the analyses of these times have the same fields, bit for bit."""
-    return all(time in after and after[time].fields == undisturbed[time].fields for time in times)
+    """Whether the analyses of these times have the same fields, bit for bit, and the same status."""
+    return all(
+        time in after
+        and (after[time].fields, after[time].status) == (undisturbed[time].fields, undisturbed[time].status)
+        for time in times
+    )
+
+
+def bits(after: Slots, undisturbed: Slots, times: Sequence[np.datetime64] = tuple(TIMES)) -> str:
+    """``same_fields`` in words."""
+    return "bit-equal" if same_fields(after, undisturbed, times) else "NOT bit-equal"
+
+
+def statuses(slots: Slots) -> str:
+    """How many analyses are what."""
+    counts = Counter(slot.status for slot in slots.values())
+    return ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "none"
 
 
 def labels_kept(
@@ -75,7 +92,7 @@ def labels_kept(
     labelled = [time in stored and any(said in reason for reason in stored[time].reasons) for time in times]
     return {
         f"the products say '{said}'": all(labelled),
-        "the journal says what the products say": all(told.get(t) == s.reasons for t, s in stored.items() if t in told),
+        AGREE: all(told.get(time) == slot.reasons for time, slot in stored.items()),
         "other products are complete": all(s.status == "complete" for t, s in stored.items() if t not in times),
         f"exit status {status} (found {attempt.status})": attempt.status == status,
     }

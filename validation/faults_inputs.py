@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import xarray as xr
 from faults_disk import halved
-from faults_finding import Fault, Finding, labels_kept, reasons_at, same_fields, short, unharmed
+from faults_finding import AGREE, Fault, Finding, bits, labels_kept, reasons_at, same_fields, short, unharmed
 from faults_place import FATAL, TIMES, Place, in_process, region
 
 from rtma_diffda.cycling import reports
@@ -53,19 +53,20 @@ def met(
     checks = {f"the sentence is no traceback (found {short(attempt.sentence, 60)})": "Traceback" not in attempt.log}
     for one in said or ("",):
         checks |= labels_kept(place, attempt, [FATAL] if said else [], one, status=status)
+    journal = "the same" if checks[AGREE] else "NOT the same"
     label, left = reasons_at(place, FATAL), place.stored()
     _mend(place, prepared)
     again = place.cycle(*overrides)
     after = place.stored()
     checks |= {
         f"the next cycles are complete (exit status {again.status})": again.status == 0,
-        "and bit-equal to an undisturbed run": same_fields(after, place.world.whole(), _AFTER) or prepared is not None,
+        "and bit-equal to an undisturbed run": same_fields(after, place.world.whole(), _AFTER),
     }
     return Finding(
         "yes" if FATAL in left else "NO",
-        f"{short(label, 200)}; journal the same; exit {attempt.status}",
+        f"{short(label, 200)}; journal {journal}; exit {attempt.status}",
         unharmed(before, left) and unharmed(left, after),
-        f"{again.headline}; {'bit-equal; ' if prepared is None else ''}{again.seconds:.0f} s",
+        f"{again.headline}; {bits(after, place.world.whole(), _AFTER)}; {again.seconds:.0f} s",
         checks,
     )
 
@@ -132,7 +133,7 @@ def one_corrupt_bulletin(place: Place) -> Finding:
     rejected = {record.analysis_time: record.rejected_reports for record in place.journal()}[FATAL]
     same = same_fields(place.stored(), place.world.whole(), [FATAL])
     return Finding(
-        finding.published, f"complete; {rejected} rejected in the journal; exit 0", finding.unharmed, finding.recovery,
+        finding.published, f"{rejected} rejected in the journal; {finding.label}", finding.unharmed, finding.recovery,
         {**finding.checks, "the good ones count, to the same bits": same, "the bad one is accounted for": rejected > 0},
     )  # fmt: skip
 
@@ -161,7 +162,7 @@ def slow_source(place: Place) -> Finding:
     }
     label = f"{short(reasons_at(place, FATAL))}; exit {attempt.status}"
     return Finding("yes" if FATAL in left else "NO", label, unharmed(before, left) and unharmed(left, after),
-                   f"{again.headline}; bit-equal", checks)  # fmt: skip
+                   f"{again.headline}; {bits(after, place.world.whole(), _AFTER)}", checks)  # fmt: skip
 
 
 def late_reports(place: Place) -> Finding:
@@ -178,12 +179,13 @@ def late_reports(place: Place) -> Finding:
     checks = {
         **labels_kept(place, attempt, [midnight], "no observations"),
         "the other analyses are bit-equal to an undisturbed run": same_fields(rapid, place.world.whole(), kept),
-        f"the re-analysis has them (used {used})": used > 100 and late[midnight].status == "complete",
+        f"the re-analysis has them (used {used})": used > 100 and midnight in late and not late[midnight].reasons,
     }
-    label = f"{reasons_at(place, midnight)}; urma complete, {used} data; exit {attempt.status}"
-    return Finding(
-        "yes, twice", label, same_fields(rapid, place.world.whole(), kept), "urma has the late reports", checks
-    )
+    again = late[midnight].status if midnight in late else "missing"
+    label = f"{reasons_at(place, midnight)}; urma {again}; exit {attempt.status}"
+    published = f"{len(rapid)} of {len(TIMES)}, and {len(late)} of urma"
+    recovery = f"urma used {used} data; the other analyses {bits(rapid, place.world.whole(), kept)}"
+    return Finding(published, label, same_fields(rapid, place.world.whole(), kept), recovery, checks)
 
 
 def no_background(place: Place) -> None:
@@ -231,8 +233,8 @@ def nothing_at_first(place: Place) -> Finding:
         "bit-equal to an undisturbed run": same_fields(after, place.world.whole()),
     }
     label = f"refused; exit {attempt.status}: {short(attempt.sentence)}"
-    return Finding(f"{len(left)} of {len(TIMES)}: not the first", label, unharmed(left, after),
-                   f"{again.headline}; bit-equal", checks)  # fmt: skip
+    return Finding(f"{len(left)} of {len(TIMES)}, then {len(after)}", label, unharmed(left, after),
+                   f"{again.headline}; {bits(after, place.world.whole())}", checks)  # fmt: skip
 
 
 def two_runs(place: Place) -> None:
@@ -287,7 +289,8 @@ FAULTS = (
     Fault("one corrupt METAR file among good ones", "the good ones count; the bad one is in the account; complete",
           one_corrupt_bulletin),
     Fault("a named pipe among the files of reports", "passed over; complete", _labelled(named_pipe, status=0)),
-    Fault("source of reports hangs", "given up after patience_seconds; labelled; the process ends", slow_source),
+    Fault("source of reports hangs (simulated)", "given up after patience_seconds; labelled; the process ends",
+          slow_source),
     Fault("reports arrive after the cut-off", "labelled 'no observations'; the urma stream has them", late_reports),
     Fault("no reports at all for one cycle", f"labelled 'no observations', exit status 4; {_NEXT}",
           _labelled(none_at_all, "no observations")),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from faults_finding import Fault, Finding, same_fields, short, unharmed
+from faults_finding import Fault, Finding, bits, same_fields, short, statuses, unharmed
 from faults_place import BEGUN, CYCLED, FATAL, TIMES, UNCYCLED, Attempt, Place, Slots, in_process, region
 
 from rtma_diffda.cycling import journal
@@ -115,12 +115,12 @@ def killed(place: Place, sabotage: Callable[[], None], kind: str, *, expected: r
     }
     ours = {time: slot for time, slot in before.items() if time in TIMES}
     whole = unharmed(ours, left) and unharmed({time: left[time] for time in here}, after)
-    published = f"{len(here)} of {len(TIMES)}, then all"
-    return Finding(published, f"complete; exit {again.status}", whole, _again(again), checks)
+    published = f"{len(here)} of {len(TIMES)}, then {len(after)}"
+    return Finding(published, f"{statuses(after)}; exit {again.status}", whole, _again(again, place, kind), checks)
 
 
-def _again(again: Attempt) -> str:
-    return f"{again.headline}; bit-equal; {again.seconds:.0f} s"
+def _again(again: Attempt, place: Place, kind: str) -> str:
+    return f"{again.headline}; {bits(place.stored(), place.world.whole(kind))}; {again.seconds:.0f} s"
 
 
 def kill_at(sabotage: Callable[[], None], kind: str, expected: range) -> Callable[[Place], Finding]:
@@ -173,10 +173,10 @@ def signalled(number: int, place: Place) -> Finding:
         "the next start goes on": again.status == 0 and same_fields(after, place.world.whole(CYCLED)),
     }
     return Finding(
-        f"{len(left)} of {len(TIMES)}, then all",
+        f"{len(left)} of {len(TIMES)}, then {len(after)}",
         f"exit {stopped.status}: {short(stopped.sentence)}",
         unharmed(before, left) and unharmed(left, after),
-        _again(again),
+        _again(again, place, CYCLED),
         checks,
     )
 
@@ -209,7 +209,8 @@ def second_runner(place: Place) -> Finding:
         and same_fields(after, place.world.whole(CYCLED)),
     }
     label = f"exit {second.status}: {short(second.sentence)}"
-    return Finding("all by the first", label, unharmed(before, after), "the first goes on; bit-equal", checks)
+    recovery = f"the first: {ended.headline}; {bits(after, place.world.whole(CYCLED))}"
+    return Finding(f"{len(after)} of {len(TIMES)}, by the first", label, unharmed(before, after), recovery, checks)
 
 
 _PROMISE = "the next start takes over the lock and goes on to the same bits"

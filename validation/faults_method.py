@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Sequence
 
 import torch
-from faults_finding import Fault, Finding, labels_kept, reasons_at, short, unharmed
+from faults_finding import AGREE, Fault, Finding, labels_kept, reasons_at, short, unharmed
 from faults_kill import preceded
 from faults_place import TIMES, Place
 
@@ -40,7 +40,7 @@ def failing(
     checks[f"the next cycle is {expected} (found {found})"] = found == expected
     return Finding(
         "yes" if TIMES[0] in before else "NO",
-        f"{short(label, 200)}; journal the same; exit {attempt.status}",
+        f"{short(label, 200)}; journal {'the same' if checks[AGREE] else 'NOT the same'}; exit {attempt.status}",
         bool(before) and unharmed(before, after),
         f"the next cycle is {found}; {again.seconds:.0f} s",
         checks,
@@ -103,21 +103,23 @@ def damaged_checkpoint(place: Place) -> Finding:
         "a sentence names the file": "model.safetensors" in attempt.sentence and "damaged" in attempt.sentence,
         f"mended, the next start completes (exit status {again.status})": (again.status, len(place.stored())) == (0, 2),
     }
-    return Finding("0 of 1, then all", f"exit {attempt.status}: {short(attempt.sentence)}",
-                   bool(before) and unharmed(before, left), f"mended: {again.headline}", checks)  # fmt: skip
+    published = f"{len(left) - len(before)} of 1, then {len(place.stored()) - len(before)}"
+    label = f"exit {attempt.status}: {short(attempt.sentence)}"
+    return Finding(published, label, bool(before) and unharmed(before, left), f"mended: {again.headline}", checks)
 
 
 FAULTS = (
     Fault("the network answers NaN", "optimal interpolation instead; labelled, exit status 4",
           lambda place: failing(place, not_a_number, ["no usable answer; optimal interpolation instead"])),
-    Fault("memory for 4 members of 8", "4 members; labelled, exit status 4",
+    Fault("memory for 4 members of 8 (simulated)", "4 members; labelled, exit status 4",
           lambda place: failing(place, little_memory(4), ["diffusion: out of memory; 4 members instead"])),
-    Fault("memory for 2 members of 8", "2 members; labelled, exit status 4",
+    Fault("memory for 2 members of 8 (simulated)", "2 members; labelled, exit status 4",
           lambda place: failing(place, little_memory(2), ["4 members: out of memory; 2 members instead"])),
-    Fault("memory for no member", "optimal interpolation instead; labelled, exit status 4",
+    Fault("memory for no member (simulated)", "optimal interpolation instead; labelled, exit status 4",
           lambda place: failing(place, little_memory(0), ["out of memory; optimal interpolation instead"])),
     Fault("accelerator asked for and absent", "analysed on the processor; labelled, exit status 4", gpu_absent),
-    Fault("accelerator fails in the middle", "analysed on the processor; labelled, exit status 4", gpu_failing),
+    Fault("accelerator fails in the middle (simulated)", "analysed on the processor; labelled, exit status 4",
+          gpu_failing),
     Fault("checkpoint damaged", "refused at the start in a sentence, exit status 3; mended, the run goes on",
           damaged_checkpoint),
 )  # fmt: skip

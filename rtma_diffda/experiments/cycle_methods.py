@@ -20,7 +20,7 @@ from rtma_diffda.assimilation.optimal_interpolation import OptimalInterpolation
 from rtma_diffda.cycling.method_chain import Alternative, Failure, MethodChain, chain_of
 from rtma_diffda.errors import InputError, UsageError
 from rtma_diffda.experiments.cycle_settings import CycleMethodSettings
-from rtma_diffda.experiments.diffusion_methods import cycled_denoiser, diffusion_method, packaged_denoiser
+from rtma_diffda.experiments.diffusion_methods import diffusion_method, packaged_denoiser
 from rtma_diffda.experiments.methods import MethodSettings, build_method, misfits
 from rtma_diffda.fields.layout import Layout
 from rtma_diffda.geo.static_fields import StaticFields
@@ -139,8 +139,10 @@ def cycle_method(
 def _diffusion(
     settings: CycleMethodSettings, trained: TrainedDenoiser, static: StaticFields, last: Alternative, mode: Mode
 ) -> CycleMethod:
-    """Diffusion; of a cycled run, with the denoiser for cycled first guesses, and another for all others."""
-    chosen = _chosen(settings, trained, mode)
+    """Diffusion; a denoiser that is named serves a cycled run where its first guess is cycled, and any other always."""
+    chosen = trained
+    if settings.checkpoint is not None:
+        chosen = denoiser_from_checkpoint(read_checkpoint(Path(settings.checkpoint)))
     method = diffusion_method("diffusion", chosen, static)
     told = "told the global run" if mode.forced else "without global run"
     kept = "members carried from cycle to cycle" if mode.carried else "members"
@@ -150,17 +152,6 @@ def _diffusion(
     if chosen is not trained and mode.cycled:
         starting = _chain(settings, diffusion_method("diffusion", trained, static), last, carried=mode.carried)
     return CycleMethod(chain, "diffusion", described, mode.forced, method.members, starting)
-
-
-def _chosen(settings: CycleMethodSettings, trained: TrainedDenoiser, mode: Mode) -> TrainedDenoiser:
-    """The checkpoint that is named; else the packaged one for the mode.
-
-    Raises:
-        InputError: the checkpoint is absent or damaged.
-    """
-    if settings.checkpoint is not None:
-        return denoiser_from_checkpoint(read_checkpoint(Path(settings.checkpoint)))
-    return cycled_denoiser() if mode.cycled and mode.forced else trained
 
 
 def _chain(

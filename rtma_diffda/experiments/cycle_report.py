@@ -17,6 +17,7 @@ from rtma_diffda.times import format_time
 from rtma_diffda.verification.account import observation_account
 from rtma_diffda.verification.bootstrap import BlockBootstrap
 from rtma_diffda.verification.display import aligned_text, format_table
+from rtma_diffda.verification.matching import ERROR_SUFFIX
 from rtma_diffda.verification.reports.html import write_report
 from rtma_diffda.verification.reports.report import Report
 
@@ -81,7 +82,7 @@ def write_cycle_report(
             f"At {stations} withheld stations (no cycle has used them), {len(times)} analyses:",
             format_table(verification.scores),
             "",
-            "Stated error over true error of the analysis, by hours (UTC) and variable:",
+            "Stated over found departures there (errors of analysis and observation together), by hours (UTC):",
             spread_skill_text(pairs, told.method),
         ]
     )
@@ -89,33 +90,36 @@ def write_cycle_report(
 
 
 def spread_skill(pairs: pd.DataFrame, source: str) -> pd.DataFrame:
-    """Root mean square of the stated error over that of the true one, by part of the run and variable.
+    """Stated over found departures of withheld data, by part of the run and variable; 1 where errors are honest.
 
-    The departure of a withheld datum has the error of the analysis and its own, which is taken off as it is stated:
-
-        ratio² = Σ s² / Σ ((y − a)² − r²),
-
-    NaN where no more error is left than the observations state.
+    The stated error of a departure is that of the analysis and of the observation together (of an ensemble with
+    (M + 1)/M, calibrated). Withheld reports are not checked against any background, so gross errors are among them:
+    the ratio is that of quartiles, 1.349 over the interquartile range of (y − a)/√(s² + r²).
 
     Returns:
-        Index: start of each part; columns: variables and ``all``, every variable counting by its own error.
+        Index: start of each part; columns: variables and ``all``.
     """
-    part = pairs["analysis_time"].dt.floor(f"{_HOURS}h")
-    stated = pairs[f"{source}_error_std"] ** 2
-    found = (pairs["observed"] - pairs[source]) ** 2 - pairs["error_std"] ** 2
-    rows = pd.DataFrame({"part": part, "variable": pairs["variable"], "stated": stated, "found": found}).dropna()
-    sums = rows.groupby(["part", "variable"], sort=True)[["stated", "found"]].mean()
-    scale = rows.groupby("variable")["found"].mean().clip(lower=0.0)
-    weighted = sums.div(scale.where(scale > 0.0), axis=0, level="variable")
-    together = weighted.groupby(level="part").mean()
-    by_part = np.sqrt(sums["stated"] / sums["found"].where(sums["found"] > 0.0)).rename("ratio").reset_index()
-    ratios = by_part.pivot_table(index="part", columns="variable", values="ratio", sort=False)
-    return ratios.assign(all=np.sqrt(together["stated"] / together["found"].where(together["found"] > 0.0)))
+    rows = pd.DataFrame(
+        {
+            "part": pairs["analysis_time"].dt.floor(f"{_HOURS}h"),
+            "variable": pairs["variable"],
+            "z": (pairs["observed"] - pairs[source]) / np.hypot(pairs[f"{source}{ERROR_SUFFIX}"], pairs["error_std"]),
+        }
+    ).dropna()
+    by_variable = rows.groupby(["part", "variable"], sort=False)["z"].agg(_ratio_of_quartiles).reset_index()
+    table = by_variable.pivot_table(index="part", columns="variable", values="z", sort=False)
+    return table.assign(all=rows.groupby("part")["z"].agg(_ratio_of_quartiles))
+
+
+def _ratio_of_quartiles(z: pd.Series) -> float:
+    """Interquartile range of a standard Gaussian over that of z."""
+    low, high = np.percentile(z, [25.0, 75.0])
+    return float(1.349 / (high - low)) if high > low else float("nan")
 
 
 def spread_skill_text(pairs: pd.DataFrame, source: str) -> str:
     """``spread_skill`` as a table of text."""
-    if f"{source}_error_std" not in pairs:
+    if f"{source}{ERROR_SUFFIX}" not in pairs:
         return "(the method states no errors)"
     table = spread_skill(pairs, source)
     rows = [

@@ -52,9 +52,6 @@ DENOISERS: Mapping[str, str] = {
 }
 """The checkpoint of each method."""
 
-CYCLED_DENOISER = "denoiser_cycled"
-"""The checkpoint for first guesses that begin from our own analyses."""
-
 
 def _kalman(trained: TrainedDenoiser) -> ObservationEntry:
     return ThroughKalman(trained.residual_errors, trained.residual_error_factors)
@@ -132,12 +129,6 @@ def packaged_denoiser(*, global_run: bool = True) -> TrainedDenoiser:
     """
     name = DENOISERS["diffusion" if global_run else "diffusion_unet"]
     return denoiser_from_checkpoint(read_checkpoint(resource_directory("checkpoints") / name))
-
-
-@lru_cache(maxsize=1)
-def cycled_denoiser() -> TrainedDenoiser:
-    """The denoiser for first guesses that begin from our own analyses, trained on cycled runs."""
-    return denoiser_from_checkpoint(read_checkpoint(resource_directory("checkpoints") / CYCLED_DENOISER))
 
 
 def background_mean(trained: TrainedDenoiser, static: StaticFields) -> DiffusionAssimilation:
