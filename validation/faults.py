@@ -6,8 +6,8 @@ Faults are brought about in runs of the real verb over a small simulated world, 
 promised, whether there was a product, what product, journal and exit status say, whether all analyses that had been
 stored are what they were (all arrays, bit for bit), and what the next cycle or start did. Exits 0 only if all is as
 promised. ``--only`` takes part of a name, or a pattern; ``--write`` writes the table to ``validation/faults.md`` too.
-Takes about nine minutes on two cores (eleven at a load of six), and needs root, for file systems that are full or read-only. The world is made
-once in DIR.
+Takes about nine minutes on two cores (eleven at a load of six), and needs root, for file systems that are full or
+read-only. The world is made once in DIR.
 
 What cannot be had here is simulated by code that raises what it would: memory that runs out, an accelerator that fails,
 a source that hangs, and the disk of the live run. The full and read-only disks of replays are real. Where a fault meets

@@ -76,7 +76,9 @@ class Attempt:
     def headline(self) -> str:
         """How many cycles were made and kept."""
         lines = (self.output + self.log).splitlines()
-        return next((line.partition(": ")[2] for line in lines if " cycles (" in line), "no cycle")
+        return next(
+            (line.partition(": ")[2] for line in lines if " cycles (" in line or " cycle (" in line), "no cycle"
+        )
 
     @property
     def sentence(self) -> str:

@@ -175,13 +175,13 @@ def _headline(run: CycleRun, outcome: Outcome) -> str:
     counts = Counter(record.status for record in outcome.records)
     told = ", ".join(f"{counts[status]} {status}" for status in ("complete", "degraded", REFUSED) if counts[status])
     kept = f"; {outcome.kept} that the archive had were kept" if outcome.kept else ""
-    return f"{run.region.title}: {len(outcome.records)} cycles ({told or 'none'}){kept}"
+    return f"{run.region.title}: {_cycles(len(outcome.records))} ({told or 'none'}){kept}"
 
 
 def _labels(outcome: Outcome, reasons: Sequence[str]) -> tuple[str, ...]:
     counts = Counter(reason.partition(": ")[0] for reason in reasons)
     total = len(outcome.records)
-    return tuple(f"{count} of {total} cycles: {reason}" for reason, count in counts.most_common())
+    return tuple(f"{count} of {_cycles(total)}: {reason}" for reason, count in counts.most_common())
 
 
 def latency_text(records: Sequence[CycleRecord]) -> str:
@@ -222,4 +222,10 @@ def _refusal(outcome: Outcome, refused: Sequence[CycleRecord]) -> str:
     if outcome.stopped:
         return f"the run was ended: {outcome.stopped}"
     first = refused[0]
-    return f"{len(refused)} cycles were refused, the first at {format_time(first.analysis_time)}: {first.reasons[0]}"
+    were = "was" if len(refused) == 1 else "were"
+    told = f"{_cycles(len(refused))} {were} refused, the first at {format_time(first.analysis_time)}"
+    return f"{told}: {first.reasons[0]}"
+
+
+def _cycles(count: int) -> str:
+    return "1 cycle" if count == 1 else f"{count} cycles"

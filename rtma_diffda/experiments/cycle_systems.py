@@ -223,7 +223,11 @@ def _whole_hours(time: np.datetime64) -> np.datetime64:
 
 
 def _drawn(settings: CycleSettings, place: _Place, parts: _Parts, start: np.datetime64) -> tuple[str, ...]:
-    """Stations that verify, drawn once from those of the region that report around the start."""
+    """Stations that verify, drawn once from those of the region that report around the start.
+
+    Raises:
+        InputError: none does: the choice would stand for the whole run.
+    """
     wanted = settings.verification
     if wanted.withheld_fraction == 0.0:
         return ()
@@ -231,6 +235,11 @@ def _drawn(settings: CycleSettings, place: _Place, parts: _Parts, start: np.date
     table = parts.spool.read(wide).result.table
     placed = table[np.isfinite(table["latitude"]) & np.isfinite(table["longitude"])]
     inside: pd.DataFrame = placed[place.region.grid.contains(placed["latitude"], placed["longitude"])]
+    if not len(inside):
+        raise InputError(
+            f"no station reports in region {place.region.name} around {format_time(start)}, so none can be chosen to "
+            "verify all cycles to come: name them (verification.stations=[…]), or verification.withheld_fraction=0"
+        )
     if inside["station"].nunique() < _LEAST_STATIONS:
         _log.warning("only %d stations report in the region around %s: none is withheld", inside["station"].nunique(),
                      format_time(start))  # fmt: skip

@@ -1,6 +1,7 @@
 """``cycle`` from files to archive, journal, metrics and report, as a user runs it."""
 
 import json
+import logging
 import shutil
 
 import numpy as np
@@ -27,8 +28,11 @@ def world(tmp_path_factory) -> CycleWorld:
 @pytest.fixture(scope="module")
 def run(world, tmp_path_factory):
     """An undisturbed run with re-analyses; its directory and what it answered."""
-    output = tmp_path_factory.mktemp("run")
+    output, logger = tmp_path_factory.mktemp("run"), logging.getLogger("rtma_diffda")
+    handlers, level = list(logger.handlers), logger.level
     status = main(world.arguments(output, "urma.run=true", "urma.interval_minutes=30", "urma.cutoff_hours=4"))
+    logger.handlers[:] = handlers  # what one test's fixture restores, a module's must restore itself
+    logger.setLevel(level)
     return output, status
 
 
@@ -158,6 +162,13 @@ def test_a_spool_without_reports_is_labelled(world, tmp_path, capsys):
     assert archive.status(START) == "degraded"
     found = archive.read(START)
     assert np.array_equal(found["t2m"].values, found["t2m_background"].values)
+
+
+def test_stations_that_verify_are_not_chosen_from_nothing(world, tmp_path, capsys):
+    (tmp_path / "spool").mkdir()
+    assert main(world.arguments(tmp_path / "out", f"observations.path={tmp_path / 'spool'}")) == 3
+    assert "none can be chosen to verify all cycles to come" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "run.json").exists()
 
 
 def test_arrival_can_be_ignored(run, world, tmp_path):
