@@ -13,6 +13,9 @@ from rtma_diffda.experiments.settings import as_texts, as_time, require_between,
 
 UNCYCLED, FORECAST, ALONE, CHANGE = "background", "forecast", "forecast_alone", "background_change"
 FIRST_GUESSES = (UNCYCLED, FORECAST, ALONE, CHANGE)
+RAPID, LATE = "ru", "urma"
+"""Names of the streams: the rapid update, and the re-analysis with late reports."""
+
 METHODS = ("regional", "diffusion", "optimal_interpolation")
 
 
@@ -285,10 +288,10 @@ class CycleSettings:
     def streams(self) -> tuple[Stream, ...]:
         """The rapid update, and the re-analysis where it is wanted."""
         half = seconds(60 * self.observations.window_minutes)
-        rapid = Stream("ru", seconds(60 * self.interval_minutes), half, seconds(60 * self.observations.cutoff_minutes))
+        rapid = Stream(RAPID, seconds(60 * self.interval_minutes), half, seconds(60 * self.observations.cutoff_minutes))
         if not self.urma.run:
             return (rapid,)
-        late = Stream("urma", seconds(60 * self.urma.interval_minutes), half, seconds(3600 * self.urma.cutoff_hours))
+        late = Stream(LATE, seconds(60 * self.urma.interval_minutes), half, seconds(3600 * self.urma.cutoff_hours))
         return (rapid, late)
 
 

@@ -30,7 +30,7 @@ from rtma_diffda.cycling.schedule import Stream
 from rtma_diffda.errors import InputError
 from rtma_diffda.experiments.cycle_memory import CycleMemory, digest, remembered
 from rtma_diffda.experiments.cycle_methods import CycleMethod, Mode, cycle_method, tuned_interpolation
-from rtma_diffda.experiments.cycle_settings import ALONE, FORECAST, CycleSettings, seconds
+from rtma_diffda.experiments.cycle_settings import ALONE, FORECAST, RAPID, CycleSettings, seconds
 from rtma_diffda.experiments.forecast_models import packaged_forecast
 from rtma_diffda.fields.boundary import Boundary, BoundaryNeed, surrounding
 from rtma_diffda.fields.global_on_region import global_state
@@ -261,33 +261,41 @@ class _SystemBuilder:
 
     def system(self, stream: Stream) -> System:
         """Of one stream, with an archive of its own."""
-        settings, method = self.settings, self.method
-        directory = Path(settings.output) if stream.name == "ru" else Path(settings.output) / stream.name
-        stored = method.members if (settings.archive.members or settings.first_guess.members) else 0
-        publisher = Publisher.at(
+        settings, method, first = self.settings, self.method, stream.name == RAPID
+        return System(
+            stream=stream,
+            sources=self._sources(),
+            reports=self.parts.spool,
+            first_guess=self._first_guess(stream),
+            method=method.chain if first else method.starting or method.chain,
+            publisher=self._publisher(stream),
+            global_states=self._global_states(),
+            settled=self._settled(stream),
+            few=settings.observations.few,
+            seed=settings.seed,
+            look_ahead=self.parts.backgrounds.look_ahead,
+            now=self.parts.clock.now,
+            starting_method=method.starting if first else None,
+        )
+
+    def _publisher(self, stream: Stream) -> Publisher:
+        """Of the run's directory, or of one within it for every stream but the first."""
+        settings = self.settings
+        directory = Path(settings.output) if stream.name == RAPID else Path(settings.output) / stream.name
+        stored = self.method.members if (settings.archive.members or settings.first_guess.members) else 0
+        return Publisher.at(
             directory, self.place.region, layout=self.place.layout, static=self.place.static, members=stored
         )
-        return System(
-            stream,
-            self._sources(),
-            self.parts.spool,
-            self._first_guess(stream),
-            method.chain if stream.name == "ru" else method.starting or method.chain,
-            publisher,
-            self._global_states(),
-            {
-                "stream": stream.name,
-                "method": method.name,
-                "method_settings": method.description,
-                "global_run_used": "yes" if method.forced else "no",
-                "seed": float(settings.seed),
-            },
-            settings.observations.few,
-            settings.seed,
-            self.parts.backgrounds.look_ahead,
-            self.parts.clock.now,
-            method.starting if stream.name == "ru" else None,
-        )
+
+    def _settled(self, stream: Stream) -> dict[str, str | float]:
+        """Provenance that all products of a stream share."""
+        return {
+            "stream": stream.name,
+            "method": self.method.name,
+            "method_settings": self.method.description,
+            "global_run_used": "yes" if self.method.forced else "no",
+            "seed": float(self.settings.seed),
+        }
 
     def problem(self, time: np.datetime64) -> AssimilationProblem | None:
         """The problem of an earlier time, for tuning; None where something is missing."""
@@ -334,7 +342,7 @@ class _SystemBuilder:
                 ("persistence", Persisted(seconds(3600 * settings.first_guess.persistence_hours))),
             )
         )
-        if not settings.first_guess.cycled or stream.name != "ru":
+        if not settings.first_guess.cycled or stream.name != RAPID:
             return given
         chosen = settings.first_guess
         return CycledGuess(self._forecast(), given, chosen.weight, seconds(60 * chosen.blend_minutes))
