@@ -127,7 +127,8 @@ class Spool:
             stamp = _stamp(path)
             known = self._known.get(path)
             if stamp is not None and (known is None or known.stamp != stamp or known.failed):
-                result = _result_of(path, reference_time=_stated_time(path, time), stations=self.stations)
+                again = known is not None and known.stamp == stamp
+                result = _result_of(path, _stated_time(path, time), self.stations, told=again)
                 with self._lock:
                     self._known[path] = _Read(stamp, result)
         self._forget(time)
@@ -201,15 +202,15 @@ def _may_hold_reports(file: Path) -> bool:
     return not unfinished and file.is_file() and not is_gridded(file)
 
 
-def _result_of(path: Path, *, reference_time: np.datetime64, stations: StationTable | None) -> IngestResult:
-    """What a file holds; one that cannot be read is one rejected report."""
+def _result_of(path: Path, reference_time: np.datetime64, stations: StationTable | None, *, told: bool) -> IngestResult:
+    """What a file holds; one that cannot be read is one rejected report, and is logged unless that was ``told``."""
     try:
         return read_file(path, reference_time=reference_time, stations=stations)
     except (InputError, OSError) as error:
-        _log.warning("%s is left out: %s", path, error)
+        _log.log(logging.DEBUG if told else logging.WARNING, "%s is left out: %s", path, error)
         reason = str(error)
     except Exception as error:  # a reader that breaks on one file must not cost the others
-        _log.exception("%s is left out: unexpected error", path)
+        _log.log(logging.DEBUG if told else logging.ERROR, "%s is left out: unexpected error", path, exc_info=True)
         reason = f"unexpected error: {type(error).__name__}: {error}"
     rejected = pd.DataFrame([(path.name, "", reason, "")], columns=list(REJECTED_COLUMNS))
     return IngestResult(reports_found=1, rejected=rejected)

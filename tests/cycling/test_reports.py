@@ -16,6 +16,7 @@ from rtma_diffda.observations.flags import Flag
 from rtma_diffda.observations.ingest.stations import StationTable
 from rtma_diffda.observations.screening import QualityControl
 from rtma_diffda.observations.table import COLUMNS
+from rtma_diffda.times import Window
 
 MINUTE = np.timedelta64(1, "m")
 TIME = np.datetime64("2026-01-01T12:00", "ns")
@@ -318,3 +319,12 @@ def test_a_file_that_goes_between_listing_and_reading_is_passed_over(tmp_path, m
     monkeypatch.setattr(reports_module, "_stamp", vanish)
     found = spool(tmp_path).read(RU.window(TIME))
     assert {station for station, _ in temperatures(found)} == {"KBBB"} and found.problems == ()
+
+
+def test_a_file_that_stays_unreadable_is_tried_again_and_told_once(tmp_path, caplog):
+    (tmp_path / "metar_20260101T1200.txt").write_bytes(bytes(range(1, 32)) * 40)
+    spool = Spool((tmp_path,), None)
+    window = Window.around(np.datetime64("2026-01-01T12:00", "ns"), np.timedelta64(15, "m"))
+    for _ in range(3):
+        assert len(spool.read(window).result.rejected) == 1
+    assert caplog.text.count("is left out") == 1
