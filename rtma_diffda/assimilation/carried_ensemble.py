@@ -1,7 +1,8 @@
 """An ensemble that is carried from cycle to cycle: each member of the background gets an analysis of its own.
 
-The first time, from a single background, all members are drawn on it. Spreads are calibrated over the whole ensemble:
-with one analysis a background the spread is that of backgrounds and sampling together.
+The first time, from a single background, all members are drawn on it. Later the spread is that of backgrounds and
+sampling together. Calibration multiplies the error that is stated, not the members: those go on to the next cycle, and
+would be inflated again there (with the factors of a single background's ensemble they blew up within six hours).
 """
 
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,7 @@ class CarriedEnsemble:
     Attributes:
         method: draws the analyses.
         members: of the ensemble.
-        calibration: of its spread once it is carried.
+        calibration: of the stated error once it is carried.
     """
 
     method: DiffusionAssimilation
@@ -44,5 +45,5 @@ class CarriedEnsemble:
         if self.members % found:
             raise UsageError(f"{self.members} members cannot be drawn evenly on a background of {found}")
         analysis = replace(self.method, members=self.members // found).analyse(problem, generator=generator)
-        members = self.calibration(analysis.state.values, problem.background.layout.names)
-        return replace(analysis, state=analysis.state.with_values(members), error_std=spread(members))
+        calibrated = self.calibration(analysis.state.values, problem.background.layout.names)
+        return replace(analysis, error_std=spread(calibrated))

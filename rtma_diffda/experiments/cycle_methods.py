@@ -160,7 +160,7 @@ def _chain(
     """On the device that is wanted; with fewer members where memory runs out; on the processor; interpolation."""
 
     def built(part: DiffusionAssimilation) -> AnalysisMethod:
-        return CarriedEnsemble(part, part.members) if carried else part
+        return CarriedEnsemble(part, part.members, part.calibration) if carried else part
 
     if settings.device == "cpu":
         return chain_of([Alternative("diffusion", built(method)), *_fewer(method, built), last])
