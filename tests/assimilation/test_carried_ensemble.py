@@ -54,7 +54,7 @@ def test_the_first_ensemble_is_drawn_on_one_background():
 def test_later_each_member_has_its_own_background_and_the_spread_is_that_of_all():
     analysis = drawn(6, background=6)
     assert analysis.state.members == 6
-    assert torch.equal(analysis.error_std, spread(analysis.state.values))
+    assert torch.allclose(analysis.error_std, spread(analysis.state.values))
     background = analysis.problem.background.values
     assert float((analysis.state.values - background).std()) == pytest.approx(1.0, rel=0.1)
 
