@@ -28,9 +28,13 @@ class Departures:
 
 
 def departures_of(feedback: pd.DataFrame) -> dict[str, Departures]:
-    """By variable, in order of appearance; variables without a datum used or withheld are left out."""
+    """By variable, in order of appearance; variables without a datum used or withheld are left out.
+
+    Data without departures, of variables that are reported and not analysed, do not count.
+    """
     found = {}
-    for name, rows in feedback.groupby("variable", sort=False):
+    compared = feedback[np.isfinite(feedback["ombg"])]
+    for name, rows in compared.groupby("variable", sort=False):
         used, withheld = rows[rows["flags"] == 0], rows[rows["flags"] == int(Flag.WITHHELD)]
         if len(used) or len(withheld):
             found[str(name)] = Departures(

@@ -15,6 +15,8 @@ from rtma_diffda.times import format_time
 from rtma_diffda.verification.display import aligned_text, display_difference, format_number, title_of
 
 _HOUR, _MINUTE = np.timedelta64(1, "h"), np.timedelta64(1, "m")
+_PAST = 2 * 1440.0
+"""Minutes after which an analysis is one of the past, made later."""
 
 TREND_HEADER = ("variable", "data", "n", "O−B before", "O−B now", "O−A before", "O−A now")
 LATENCY_HEADER = ("seconds", "median", "95 %")
@@ -110,10 +112,8 @@ def _newest(record: CycleRecord | None) -> str:
         return "No analysis: all cycles were refused."
     reasons = f": {'; '.join(record.reasons)}" if record.reasons else ""
     lag = record.lag / _MINUTE
-    return (
-        f"Newest analysis: {format_time(record.analysis_time)}, made {lag:.1f} min after its time, "
-        f"{record.status}{reasons}"
-    )
+    late = f"{lag:.1f} min" if lag < _PAST else f"{lag / 1440:.0f} days"
+    return f"Newest analysis: {format_time(record.analysis_time)}, made {late} after its time, {record.status}{reasons}"
 
 
 def _share(count: int, total: int) -> str:

@@ -87,22 +87,22 @@ def test_departures_by_hand():
     feedback = as_table(
         pd.DataFrame(
             {
-                "station": list("ABCDEF"),
-                "variable": ["t2m", "t2m", "t2m", "t2m", "d2m", "gust"],
+                "station": list("ABCDEFG"),
+                "variable": ["t2m", "t2m", "t2m", "t2m", "d2m", "gust", "vis"],
                 "value": 280.0,
                 "latitude": 35.8,
                 "longitude": -95.4,
                 "valid_time": MIDNIGHT,
-                "flags": [0, 0, int(Flag.WITHHELD), int(Flag.WITHHELD | Flag.RANGE), 0, int(Flag.RANGE)],
+                "flags": [0, 0, int(Flag.WITHHELD), int(Flag.WITHHELD | Flag.RANGE), 0, int(Flag.RANGE), 0],
             }
         )
-    ).assign(ombg=[3.0, 4.0, -2.0, 99.0, NAN, 5.0], oman=[1.0, 1.0, -1.0, 99.0, NAN, 5.0])
+    ).assign(ombg=[3.0, 4.0, -2.0, 99.0, 2.0, 5.0, NAN], oman=[1.0, 1.0, -1.0, 99.0, 1.0, 5.0, NAN])
     found = departures_of(feedback)
-    assert list(found) == ["t2m", "d2m"]  # gust has none used or withheld
+    assert list(found) == ["t2m", "d2m"]  # gust has none used or withheld, vis is not analysed
     assert found["t2m"] == Departures(2, 1, math.sqrt(12.5), 1.0, 2.0, 1.0)
-    assert found["d2m"].used == 1 and math.isnan(found["d2m"].ombg) and math.isnan(found["d2m"].withheld_oman)
+    assert found["d2m"].used == 1 and found["d2m"].ombg == 2.0 and math.isnan(found["d2m"].withheld_oman)
     flat = in_provenance(found)
-    assert flat["t2m_used"] == 2 and flat["t2m_withheld_ombg"] == 2.0 and "d2m_ombg" not in flat
+    assert flat["t2m_used"] == 2 and flat["t2m_withheld_ombg"] == 2.0 and "d2m_withheld_ombg" not in flat
 
 
 def test_records_come_back_in_the_order_in_which_they_were_written(tmp_path):
