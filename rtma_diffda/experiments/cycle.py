@@ -88,13 +88,21 @@ def _live(run: CycleRun, runner: Runner) -> Outcome:
     schedule = LiveSchedule(
         settings.streams(),
         run.clock,
-        run.clock.now() if settings.start is None else settings.start,
+        _first_time(run),
         settings.end,
         settings.clock.missed,
         seconds(3600 * settings.clock.horizon_hours),
         seconds(settings.clock.poll_seconds * settings.clock.clock_factor),
     )
     return runner.live(schedule)
+
+
+def _first_time(run: CycleRun) -> np.datetime64:
+    """Of live analyses: as set; else the first that the archive has, so that a start after a pause makes up for it."""
+    if run.settings.start is not None:
+        return run.settings.start
+    published = run.systems[0].publisher.archive.times()
+    return published[0] if len(published) else run.clock.now()
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,11 @@ def _client(settings: CycleSettings) -> Iterator[Executor]:
             return
         cluster = stack.enter_context(
             LocalCluster(
-                n_workers=settings.hindcast.workers, threads_per_worker=1, processes=True, dashboard_address=None
+                n_workers=settings.hindcast.workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address=None,
             )
         )
         yield stack.enter_context(Client(cluster))

@@ -220,6 +220,15 @@ def test_live_cycles_follow_an_accelerated_clock(world, tmp_path):
         assert np.timedelta64(5, "m") <= lag < np.timedelta64(12, "h")
 
 
+def test_a_live_start_after_a_pause_makes_up_for_it(world, tmp_path):
+    same_cutoff = ("observations.arrival=ignored", "observations.cutoff_minutes=5")
+    assert main(world.arguments(tmp_path, *same_cutoff, end=TIMES[1])) == 0
+    live = ("live=true", f"clock.clock_start={TIMES[4]}", "clock.clock_factor=900", "clock.poll_seconds=0.05")
+    arguments = [a for a in world.arguments(tmp_path, *same_cutoff, *live, end=TIMES[4]) if not a.startswith("start=")]
+    assert main(arguments) == 0
+    assert list(Archive.open(tmp_path / "archive", create=False).times()) == list(TIMES[:5])
+
+
 def test_retention_keeps_the_days_that_are_wanted(run, world, tmp_path):
     shutil.copytree(run[0], tmp_path / "copy")
     old = tmp_path / "copy" / "archive" / "20260613.zarr"
