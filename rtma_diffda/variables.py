@@ -91,7 +91,38 @@ _TABLE = (
              (10, 0, 3, 1, 0), ("swh",), "HTSGW", "Z0"),
 )  # fmt: skip
 
+_UPPER_AIR = (
+    Variable("z", "geopotential", "m2 s-2", "geopotential", (-1.0e4, 6.0e5), (0, 3, 4, 100, 0)),
+    Variable("t", "temperature", "K", "air_temperature", (150.0, 340.0), (0, 0, 0, 100, 0), (), None, None, None,
+             _CELSIUS),
+    Variable("u", "eastward wind", "m s-1", "eastward_wind", (-200.0, 200.0), (0, 2, 2, 100, 0)),
+    Variable("v", "northward wind", "m s-1", "northward_wind", (-200.0, 200.0), (0, 2, 3, 100, 0)),
+    Variable("w", "vertical velocity", "Pa s-1", "lagrangian_tendency_of_air_pressure", (-50.0, 50.0),
+             (0, 2, 8, 100, 0)),
+    Variable("q", "specific humidity", "1", "specific_humidity", (-0.01, 0.05), (0, 1, 0, 100, 0), (), None, None, None,
+             ("g/kg", 1000.0, 0.0)),
+    Variable("tp6h", "precipitation of 6 hours", "m", "lwe_thickness_of_precipitation_amount", (-0.01, 2.0)),
+)  # fmt: skip
+"""Of global states. Not found by foreign names: in files of regional models these are other quantities' letters."""
+
 VARIABLES: Mapping[str, Variable] = MappingProxyType({variable.name: variable for variable in _TABLE})
+GLOBAL_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "10m_u_component_of_wind": "u10m",
+        "10m_v_component_of_wind": "v10m",
+        "2m_temperature": "t2m",
+        "geopotential": "z",
+        "mean_sea_level_pressure": "msl",
+        "specific_humidity": "q",
+        "temperature": "t",
+        "total_precipitation_6hr": "tp6h",
+        "u_component_of_wind": "u",
+        "v_component_of_wind": "v",
+        "vertical_velocity": "w",
+    }
+)
+"""Our short names by those of GraphCast and WeatherBench 2."""
+_BY_NAME = MappingProxyType(dict(VARIABLES) | {variable.name: variable for variable in _UPPER_AIR})
 _BY_ALIAS = MappingProxyType({alias: v for v in _TABLE for alias in (v.name, *v.short_names)})
 
 
@@ -102,9 +133,9 @@ def variable(name: str) -> Variable:
         UsageError: no such variable; the message lists those there are.
     """
     try:
-        return VARIABLES[name]
+        return _BY_NAME[name]
     except KeyError:
-        raise UsageError(f"unknown variable '{name}'; known are {', '.join(VARIABLES)}") from None
+        raise UsageError(f"unknown variable '{name}'; known are {', '.join(_BY_NAME)}") from None
 
 
 def find_variable(foreign_name: str) -> Variable | None:

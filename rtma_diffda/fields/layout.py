@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rtma_diffda.errors import UsageError
-from rtma_diffda.geo.grid import ProjectedGrid
+from rtma_diffda.geo.grid import LatLonGrid, ProjectedGrid
 from rtma_diffda.variables import Variable, variable
 
 
@@ -20,17 +20,22 @@ class Channel:
         """Its row in the table of variables."""
         return variable(self.name)
 
+    @property
+    def label(self) -> str:
+        """Its name among the channels of a layout: ``t2m``, ``z500``."""
+        return self.name if self.level is None else f"{self.name}{self.level:g}"
+
 
 @dataclass(frozen=True)
 class Layout:
     """Grid and channels of a field tensor."""
 
-    grid: ProjectedGrid
+    grid: ProjectedGrid | LatLonGrid
     channels: tuple[Channel, ...]
 
     def __post_init__(self) -> None:
         if len(set(self.channels)) != len(self.channels):
-            raise UsageError(f"channels repeat: {[channel.name for channel in self.channels]}")
+            raise UsageError(f"channels repeat: {[channel.label for channel in self.channels]}")
 
     @classmethod
     def of(cls, grid: ProjectedGrid, names: Iterable[str]) -> "Layout":
@@ -39,8 +44,8 @@ class Layout:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Short names of the channels, in order."""
-        return tuple(channel.name for channel in self.channels)
+        """Labels of the channels, in order: the short names of near-surface variables."""
+        return tuple(channel.label for channel in self.channels)
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -178,6 +178,39 @@ class LatLonGrid:
     def longitude(self) -> np.ndarray:
         return np.repeat(wrap_longitude(self.longitudes)[None, :], self.latitudes.size, axis=0)
 
+    def fractional_index(self, latitude: ArrayLike, longitude: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        """Row and column, with fractions, of positions in degrees.
+
+        On a periodic grid columns are 0 … nx, where nx is the first column again; positions between the outermost rows
+        and the poles are put on those rows. Elsewhere 0 … ny − 1 and 0 … nx − 1 lie on the grid.
+        """
+        latitude = np.asarray(latitude, float)
+        east = (np.asarray(longitude, float) - self.longitudes[0]) % 360.0
+        if self.periodic:
+            latitude = np.clip(latitude, self.latitudes[0], self.latitudes[-1])
+            axis = np.append(self.longitudes - self.longitudes[0], 360.0)
+        else:
+            axis = self.longitudes - self.longitudes[0]
+        row, column = _index_along(self.latitudes, latitude), _index_along(axis, east)
+        return _onto_edges(row, self.latitudes.size - 1), _onto_edges(column, axis.size - 1)
+
+    def contains(self, latitude: ArrayLike, longitude: ArrayLike) -> np.ndarray:
+        """True for positions within the hull of the grid's points; everywhere on a global grid."""
+        row, column = self.fractional_index(latitude, longitude)
+        last = self.nx if self.periodic else self.nx - 1
+        with np.errstate(invalid="ignore"):
+            return (row >= 0) & (row <= self.ny - 1) & (column >= 0) & (column <= last)
+
+    @property
+    def ny(self) -> int:
+        """Number of rows."""
+        return self.latitudes.size
+
+    @property
+    def nx(self) -> int:
+        """Number of columns."""
+        return self.longitudes.size
+
     def cell_area(self) -> np.ndarray:
         rows = np.diff(np.sin(np.deg2rad(_edges(self.latitudes, -90.0, 90.0))))
         columns = np.diff(np.deg2rad(_edges(self.longitudes)))
@@ -226,6 +259,12 @@ class ReducedGaussianGrid:
     def cell_area(self) -> np.ndarray:
         bands = -np.diff(np.sin(np.deg2rad(_edges(self.row_latitudes, -90.0, 90.0, poles=True))))
         return np.repeat(2.0 * np.pi * self.radius**2 * bands / self.row_sizes, self.row_sizes)
+
+
+def _index_along(axis: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Fractional indices on an increasing axis; extrapolated beyond its ends."""
+    below = np.clip(np.searchsorted(axis, position, side="right") - 1, 0, axis.size - 2)
+    return below + (position - axis[below]) / (axis[below + 1] - axis[below])
 
 
 def _onto_edges(index: np.ndarray, last: int) -> np.ndarray:

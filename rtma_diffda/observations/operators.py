@@ -18,6 +18,7 @@ from torch import Tensor
 
 from rtma_diffda.errors import InputError
 from rtma_diffda.fields.layout import Layout
+from rtma_diffda.geo.grid import LatLonGrid
 from rtma_diffda.geo.height import LAPSE_RATES, pressure_ratio
 from rtma_diffda.geo.static_fields import StaticFields
 from rtma_diffda.observations.table import Observations
@@ -128,16 +129,18 @@ def bilinear_stencil(layout: Layout, observations: Observations) -> tuple[np.nda
     """
     grid = layout.grid
     row, column = grid.fractional_index(observations.latitude.cpu().numpy(), observations.longitude.cpu().numpy())
-    outside = ~((row >= 0) & (row <= grid.ny - 1) & (column >= 0) & (column <= grid.nx - 1))
+    outside = ~grid.contains(observations.latitude.cpu().numpy(), observations.longitude.cpu().numpy())
     if outside.any():
         first = int(np.flatnonzero(outside)[0])
         raise InputError(
             f"{outside.sum()} observations lie outside the grid, the first from station {observations.station[first]} "
             f"at row {row[first]:.1f}, column {column[first]:.1f} of {grid.ny} × {grid.nx}"
         )
-    south, west = np.minimum(row.astype(int), grid.ny - 2), np.minimum(column.astype(int), grid.nx - 2)
+    around = isinstance(grid, LatLonGrid) and grid.periodic
+    south = np.minimum(row.astype(int), grid.ny - 2)
+    west = np.minimum(column.astype(int), grid.nx - 1 if around else grid.nx - 2)
     a, b = row - south, column - west
-    corner = south * grid.nx + west
-    points = np.stack([corner, corner + 1, corner + grid.nx, corner + grid.nx + 1], axis=1)
+    corner, east = south * grid.nx + west, south * grid.nx + (west + 1) % grid.nx
+    points = np.stack([corner, east, corner + grid.nx, east + grid.nx], axis=1)
     weights = np.stack([(1 - a) * (1 - b), (1 - a) * b, a * (1 - b), a * b], axis=1)
     return points.astype(np.int64), weights
