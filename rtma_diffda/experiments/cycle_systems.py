@@ -42,9 +42,9 @@ from rtma_diffda.geo.boundary_points import boundary_grid
 from rtma_diffda.geo.grid import ProjectedGrid
 from rtma_diffda.geo.region import Region, load_region
 from rtma_diffda.geo.static_fields import StaticFields
-from rtma_diffda.interfaces import AssimilationProblem
+from rtma_diffda.interfaces import AssimilationProblem, BoundarySource
 from rtma_diffda.io.background_files import BackgroundFiles
-from rtma_diffda.io.global_runs import GlobalRunFiles
+from rtma_diffda.io.global_store_runs import global_runs_at
 from rtma_diffda.io.static_fields import load_static_fields
 from rtma_diffda.observations.ingest.stations import StationTable, load_stations
 from rtma_diffda.observations.withholding import withheld_stations
@@ -135,7 +135,7 @@ class _Parts:
     spool: Spool
     backgrounds: RememberedBackgrounds
     model: LimitedAreaForecast | None
-    globals: GlobalRunFiles | None
+    globals: BoundarySource | None
 
     @classmethod
     def of(cls, settings: CycleSettings, place: _Place) -> "_Parts":
@@ -167,13 +167,13 @@ def _backgrounds(settings: CycleSettings, place: _Place) -> RememberedBackground
     )
 
 
-def _global_runs(settings: CycleSettings, place: _Place, model: LimitedAreaForecast | None) -> GlobalRunFiles | None:
+def _global_runs(settings: CycleSettings, place: _Place, model: LimitedAreaForecast | None) -> BoundarySource | None:
     wanted = settings.global_runs
     if wanted.path is None:
         return None
     grid = _wider_grid(place.region) if model is None else model.place.boundary_grid
-    return GlobalRunFiles(
-        path=wanted.path,
+    return global_runs_at(
+        wanted.path,
         layout=Layout.of(grid, place.layout.names),
         latency=seconds(3600 * wanted.latency_hours),
         source=wanted.model,

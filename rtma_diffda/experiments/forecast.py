@@ -1,6 +1,7 @@
 """``run_forecast``: one forecast of a region, from files of its initial states and of a global run, to a file.
 
-With ``verify`` forecasts of simulated runs are scored instead (``forecast_verification``).
+With ``verify`` forecasts of simulated runs are scored instead (``forecast_verification``); ``model=graphcast`` is a
+forecast of the globe (``global_forecast``).
 """
 
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from rtma_diffda.experiments.forecast_models import (
 )
 from rtma_diffda.experiments.forecast_verification import ForecastVerification, verify_forecasts
 from rtma_diffda.experiments.global_forcing import forcing, forcing_in_words
+from rtma_diffda.experiments.global_forecast import GRAPHCAST, GlobalForecastSettings, run_global_forecast
 from rtma_diffda.experiments.reporting import RunSummary
 from rtma_diffda.experiments.settings import as_time, require_between, settings_from
 from rtma_diffda.fields.boundary import Boundary, surrounding
@@ -54,6 +56,8 @@ class ForecastSettings:
     latency_hours: float = 0.0
     steps: int = 3
     checkpoint: str | None = None
+    statistics: str | None = None
+    device: str = "auto"
     without_boundary: bool = False
     verify: bool = False
     verification: ForecastVerification = field(default_factory=ForecastVerification)
@@ -63,13 +67,13 @@ class ForecastSettings:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        if self.model not in FORECASTS:
-            raise UsageError(f"model is '{self.model}'; it may be {', '.join(FORECASTS)}")
+        if self.model not in (*FORECASTS, GRAPHCAST):
+            raise UsageError(f"model is '{self.model}'; it may be {', '.join((*FORECASTS, GRAPHCAST))}")
         require_between("steps", self.steps, 1, 240)
         require_between("latency_hours", self.latency_hours, 0.0, 240.0)
         require_between("seed", self.seed, 0, 2**31 - 1)
         missing = [name for name in ("region", "time", "initial") if getattr(self, name) is None]
-        if missing and not self.verify:
+        if missing and not (self.verify or self.model == GRAPHCAST):
             raise UsageError(
                 f"not given: {', '.join(missing)}; a forecast needs them (say for example {missing[0]}=…), and "
                 "verify=true scores forecasts of simulated runs instead"
@@ -84,6 +88,18 @@ class ForecastSettings:
             given["time"] = as_time(given["time"])
         return settings_from(cls, given)
 
+    def of_the_globe(self) -> GlobalForecastSettings:
+        """What a forecast of the globe needs of them.
+
+        Raises:
+            UsageError: settings that such a forecast does not know.
+        """
+        strange = [name for name in ("region", "global_runs") if getattr(self, name)]
+        if strange or self.verify:
+            raise UsageError(f"model={GRAPHCAST} forecasts the globe; it takes no {', '.join([*strange, 'verify'])}")
+        names = ("initial", "time", "checkpoint", "statistics", "steps", "device", "output", "progress")
+        return GlobalForecastSettings(**{name: getattr(self, name) for name in names})
+
 
 def run_forecast(settings: ForecastSettings) -> RunSummary:
     """Make one forecast and store it, or score forecasts of simulated runs.
@@ -94,6 +110,8 @@ def run_forecast(settings: ForecastSettings) -> RunSummary:
     Raises:
         UsageError, InputError: wrong settings, input missing or rejected, or no boundary; nothing is stored then.
     """
+    if settings.model == GRAPHCAST:
+        return run_global_forecast(settings.of_the_globe())
     if settings.verify:
         return verify_forecasts(
             settings.data,

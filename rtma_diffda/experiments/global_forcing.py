@@ -6,7 +6,7 @@ import numpy as np
 
 from rtma_diffda.fields.boundary import Boundary, BoundaryNeed
 from rtma_diffda.fields.layout import Layout
-from rtma_diffda.io.global_runs import GlobalRunFiles
+from rtma_diffda.io.global_store_runs import global_runs_at
 from rtma_diffda.times import format_time
 
 
@@ -23,7 +23,7 @@ def forcing(settings: ForcedSettings, layout: Layout, need: BoundaryNeed) -> Bou
     """The states of the newest global run that had arrived; None where the settings name no global runs.
 
     Args:
-        settings: where they are, and how late they arrive.
+        settings: where they are (files, or stores of forecasts such as GraphCast's), and how late they arrive.
         layout: the boundary grid, and the variables wanted.
         need: what a model or an analysis needs of them.
 
@@ -32,8 +32,8 @@ def forcing(settings: ForcedSettings, layout: Layout, need: BoundaryNeed) -> Bou
     """
     if settings.global_runs is None:
         return None
-    source = GlobalRunFiles(
-        path=settings.global_runs,
+    source = global_runs_at(
+        settings.global_runs,
         layout=layout,
         latency=np.timedelta64(round(settings.latency_hours * 60), "m"),
         source=settings.global_model,

@@ -1,6 +1,6 @@
 """Forecasts of several steps with any ``ForecastModel``, and what every model asks of the history that it is given."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -22,7 +22,19 @@ def forecast_states(
     steps: int,
     generator: torch.Generator | None = None,
 ) -> tuple[State, ...]:
-    """States 1, 2, …, ``steps`` time steps after the last of the history.
+    """States 1, 2, …, ``steps`` time steps after the last of the history; see ``roll_out``."""
+    return tuple(roll_out(model, history, boundary, steps=steps, generator=generator))
+
+
+def roll_out(
+    model: ForecastModel,
+    history: Sequence[State],
+    boundary: Boundary | None = None,
+    *,
+    steps: int,
+    generator: torch.Generator | None = None,
+) -> Iterator[State]:
+    """States 1, 2, …, ``steps`` time steps after the last of the history, each made when it is asked for.
 
     Args:
         model: any.
@@ -37,13 +49,12 @@ def forecast_states(
     """
     if steps < 1:
         raise UsageError(f"a forecast has {steps} steps; expected 1 or more")
-    made: list[State] = []
     known = tuple(history)
     for _ in range(steps):
-        state = model.step(known[-model.history_length :], boundary, generator=generator)
+        known = known[-model.history_length :]
+        state = model.step(known, boundary, generator=generator)
+        yield state
         known = (*known, state)
-        made.append(state)
-    return tuple(made)
 
 
 def required_history(

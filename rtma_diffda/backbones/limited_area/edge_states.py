@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from rtma_diffda.backbones.limited_area.edges import Edges
-from rtma_diffda.backbones.limited_area.graph import EDGE_FEATURES
 from rtma_diffda.backbones.limited_area.perceptron import Perceptron
+from rtma_diffda.backbones.remembered import Remembered
+
+_EDGES_AT_ONCE = 1 << 18
 
 
 class EdgeStates(Protocol):
@@ -28,9 +30,11 @@ class GivenStates:
 
     Attributes:
         values: (edge, member or 1, width).
+        product: W_e e, where it is known.
     """
 
     values: Tensor
+    product: Tensor | None = None
 
     def states(self, within: slice) -> Tensor:
         """See ``EdgeStates``."""
@@ -38,7 +42,7 @@ class GivenStates:
 
     def projected(self, weight: Tensor, within: slice) -> Tensor:
         """See ``EdgeStates``."""
-        return linear(self.values[within], weight)
+        return linear(self.values[within], weight) if self.product is None else self.product[within]
 
 
 class StaticStates(nn.Module):
@@ -53,9 +57,9 @@ class StaticStates(nn.Module):
 
     def __init__(self, edges: Edges, width: int, *, hidden_layers: int = 1, keep: bool = True) -> None:
         super().__init__()
-        self.embedder = Perceptron(EDGE_FEATURES, width, hidden_layers=hidden_layers)
+        self.embedder = Perceptron(edges.distinct.shape[1], width, hidden_layers=hidden_layers)
         self._edges, self._keep = (edges,), keep  # a tuple, so that the edges are not registered twice
-        self._kept: tuple[tuple[object, ...], Tensor] | None = None
+        self._kept = Remembered()
 
     def states(self, within: slice) -> Tensor:
         """See ``EdgeStates``."""
@@ -63,16 +67,23 @@ class StaticStates(nn.Module):
 
     def projected(self, weight: Tensor, within: slice) -> Tensor:
         """See ``EdgeStates``."""
-        if not self._keep or torch.is_grad_enabled():
+        if not self._keep or (torch.is_grad_enabled() and weight.requires_grad):
             return self._edges[0].embedded(lambda features: linear(self.embedder(features), weight), within)
-        made_of = self._made_of(weight)
-        if self._kept is None or self._kept[0] != made_of:
-            self._kept = (made_of, linear(self.states(slice(None)), weight))
-        return self._kept[1][within]
+        made_of = (weight, *self.embedder.parameters())
+        return self._kept(made_of, lambda: self._products(weight))[within]
 
-    def _made_of(self, weight: Tensor) -> tuple[object, ...]:
-        """Changes whenever what is kept would: other or updated weights, another device or precision."""
-        device = weight.device.type
-        precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
-        tensors = (weight, *self.embedder.parameters())
-        return (precision, *((tensor.data_ptr(), tensor._version) for tensor in tensors))
+    def _products(self, weight: Tensor) -> Tensor:
+        """W_e e of all edges, a few at a time: hidden layers of millions of edges would take more memory than they."""
+        count = len(self._edges[0])
+        slices = (slice(first, first + _EDGES_AT_ONCE) for first in range(0, count, _EDGES_AT_ONCE))
+        products = weight.new_empty(0)
+        for within in slices:
+            part = linear(self.states(within), weight)
+            if not products.numel():
+                products = part.new_empty(count, *part.shape[1:])
+            products[within] = part
+        return products
+
+    def forget(self) -> None:
+        """Keep nothing, where weights may have been changed behind autograd's back."""
+        self._kept.forget()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from rtma_diffda.backbones.limited_area.graph import EDGE_FEATURES as PLANE_FEATURES
 from rtma_diffda.backbones.limited_area.graph import EdgeSet
 
 
@@ -30,7 +31,7 @@ class Edges(nn.Module):
         return len(self.senders)
 
     def embedded(self, embedder: Callable[[Tensor], Tensor], within: slice = slice(None)) -> Tensor:
-        """(edge, 1, channel) what ``embedder`` makes of features (row, 3), worked out once for every different row."""
+        """(edge, 1, channel) what ``embedder`` makes of features (row, k), worked out once for every different row."""
         if 2 * len(self.distinct) > len(self):
             return embedder(self.distinct.index_select(0, self.which[within]))[:, None]
         return embedder(self.distinct).index_select(0, self.which[within])[:, None]
@@ -70,7 +71,12 @@ class Edges(nn.Module):
 
 
 def distinct_rows(features: Tensor) -> tuple[Tensor, Tensor]:
-    """The different rows (row, 3) of edge features (edge, 3), and which of them every edge has (edge,) int64."""
+    """The different rows (row, k) of edge features (edge, k), and which of them every edge has (edge,) int64.
+
+    Only displacements in a plane (k = 3) repeat often enough to be looked for.
+    """
+    if features.shape[1] != PLANE_FEATURES:
+        return features, torch.arange(len(features))
     bits = features.contiguous().view(torch.int32).long()
     if not len(bits):
         return features, bits.new_zeros(0)

@@ -25,7 +25,7 @@ class EdgeSet:
 
     Attributes:
         senders, receivers: (edge,) int64, each counted within its own set of nodes; receivers do not decrease.
-        features: (edge, 3) float32 length and displacement along x and y, as a network takes them.
+        features: (edge, k) float32 length and displacement, as a network takes them: along x and y in a plane (k = 3).
         sender_count, receiver_count: nodes of the sets; a receiver may have no edge.
     """
 
@@ -37,10 +37,10 @@ class EdgeSet:
 
     def __post_init__(self) -> None:
         edges = len(self.senders)
-        if self.receivers.shape != (edges,) or self.features.shape != (edges, EDGE_FEATURES):
+        if self.receivers.shape != (edges,) or self.features.ndim != 2 or len(self.features) != edges:
             raise InputError(
                 f"edges have {edges} senders, receivers of shape {tuple(self.receivers.shape)} and features of shape "
-                f"{tuple(self.features.shape)}; expected ({edges},) and ({edges}, {EDGE_FEATURES})"
+                f"{tuple(self.features.shape)}; expected ({edges},) and ({edges}, features)"
             )
         if edges and bool((self.receivers[1:] < self.receivers[:-1]).any()):
             raise InputError("edges must be sorted by receiver; EdgeSet.sorted sorts them")

@@ -36,6 +36,7 @@ class MessagePassing(nn.Module):
         noise_width: of the embedded noise level; None: not told one.
         evaluation: how it is computed.
         receives: False for a layer that only makes messages (``messages``, ``total``); its receivers have their own.
+        float32_sum: whether messages are summed in float32, whatever the precision of the rest.
     """
 
     def __init__(
@@ -48,13 +49,14 @@ class MessagePassing(nn.Module):
         noise_width: int | None = None,
         evaluation: Evaluation | None = None,
         receives: bool = True,
+        float32_sum: bool = False,
     ) -> None:
         super().__init__()
         layers = {"hidden_layers": hidden_layers, "noise_width": noise_width}
         self.edge_mlp = Perceptron(3 * width, width, **layers)
         self.aggr_mlp = Perceptron(2 * width, width, **layers) if receives else None
         self.propagates, self.mean = kind == "propagation", mean or kind == "propagation"
-        self.evaluation = evaluation or Evaluation()
+        self.evaluation, self.float32_sum = evaluation or Evaluation(), float32_sum
 
     def forward(
         self, senders: Tensor, receivers: Tensor, states: Tensor, edges: Edges, noise: Tensor | None = None
@@ -67,8 +69,16 @@ class MessagePassing(nn.Module):
             edges: along which.
             noise: (member, noise width).
         """
-        messages = self.messages(senders, receivers, states, edges, noise)
-        return self._received(receivers, self.total(messages, edges), noise), states + messages
+        passed, messages = self.passed(senders, receivers, GivenStates(states), edges, noise)
+        return passed, states + messages
+
+    def passed(
+        self, senders: Tensor, receivers: Tensor, states: EdgeStates, edges: Edges, noise: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Receivers after the layer, and messages m (edge, member, width); arguments as for ``received``."""
+        everyone = (0, edges.receiver_count)
+        messages = self._messages(self.projected(senders), receivers, states, edges, everyone, noise)
+        return self._received(receivers, self.total(messages, edges), noise), messages
 
     def messages(
         self, senders: Tensor, receivers: Tensor, states: Tensor, edges: Edges, noise: Tensor | None = None
@@ -80,6 +90,8 @@ class MessagePassing(nn.Module):
     def total(self, messages: Tensor, edges: Edges, between: tuple[int, int] | None = None) -> Tensor:
         """a (receiver, member, width), of the receivers first … last − 1 of ``between`` or of all."""
         first, last = between or (0, edges.receiver_count)
+        if self.float32_sum:
+            messages = messages.to(torch.promote_types(messages.dtype, torch.float32))
         return edges.summed(messages, first, last, mean=self.mean, fixed_degree=self.evaluation.fixed_degree)
 
     def received(
