@@ -68,7 +68,8 @@ def main() -> None:
     with xr.open_zarr(options.store) as store, changes as change_std:
         chosen = sample(store, change_std, options)
     compressor = Blosc(cname="zstd", clevel=9, shuffle=Blosc.BITSHUFFLE)
-    encoding = {name: {"compressors": (compressor,), "chunks": values.shape} for name, values in chosen.data_vars.items()}
+    shapes = {name: values.shape for name, values in chosen.data_vars.items()}
+    encoding = {name: {"compressors": (compressor,), "chunks": shape} for name, shape in shapes.items()}
     for values in (*chosen.data_vars.values(), *chosen.coords.values()):
         values.encoding = {}
     chosen.to_zarr(options.output / "truth.zarr", mode="w", zarr_format=2, consolidated=True, encoding=encoding)
