@@ -16,10 +16,16 @@ from rtma_diffda.experiments.methods import BUILDERS
 from rtma_diffda.experiments.ml_rtma_exercises import ExerciseSettings
 from rtma_diffda.experiments.simulate import SimulateSettings
 from rtma_diffda.experiments.train import TrainSettings
+from rtma_diffda.experiments.train_global import GLOBAL_TARGETS
 from rtma_diffda.geo.region import load_region
 from rtma_diffda.resources import resource_directory
+from rtma_diffda.training.moving_average import decay_at
+from rtma_diffda.training.progress import Progress
+from rtma_diffda.training.schedule import learning_rate
 
 CYCLES = ("demo_day",)
+TRAININGS = ("diffda_48h", "diffda_6h")
+"""Published trainings on the globe, besides those of ``graphcast_…``."""
 
 GIVEN = ["region=demo", "time=2026-01-01T00:15", "background=b.nc", "observations=[a.txt,c.csv]"]
 
@@ -46,6 +52,7 @@ def composed(verb: str, overrides: list[str]) -> dict:
 
 def test_every_experiment_belongs_to_a_verb():
     known = [*experiments("europe"), *experiments("osse"), *experiments("ml_rtma"), *experiments("era5"), *CYCLES]
+    known += [*experiments("graphcast"), *experiments("diffda")]
     assert sorted(known) == names_in("experiment")
 
 
@@ -64,6 +71,30 @@ def test_simulated_experiments_become_settings_of_every_verb_that_shares_their_d
 @pytest.mark.parametrize("name", experiments("ml_rtma"))
 def test_exercises_become_settings(name):
     assert f"exercise_{ExerciseSettings.from_mapping(composed('reproduce', [f'experiment={name}'])).exercise}" in name
+
+
+@pytest.mark.parametrize("name", [*experiments("graphcast"), *TRAININGS])
+def test_trainings_on_the_globe_become_settings(name):
+    settings = TrainSettings.from_mapping(composed("train", [f"experiment={name}"]))
+    assert settings.target in GLOBAL_TARGETS and settings.directory.name == settings.name
+    first, last = settings.globe.period("train")
+    assert first < last < settings.globe.period("validation")[0]
+    assert settings.globe.network.settings().latent_size > 0 and settings.training_settings().batch_size > 0
+    assert settings.globe.chosen_formulation().told_lead is (settings.globe.formulation == "improved")
+
+
+def test_diffdas_training_is_the_published_one():
+    """diffda.md §5: 20 epochs of 52,560 pairs, 48 at a time; a warm-up of a sixth, a constant rate from five sixths."""
+    settings = TrainSettings.from_mapping(composed("train", ["experiment=diffda_48h"]))
+    training = settings.training_settings()
+    assert training.updates * training.batch_size == 20 * 52_560
+    rates = [learning_rate(Progress(update), training) for update in (0, 3650, 18_251)]
+    assert rates == pytest.approx([1e-5, 1e-4, 3e-6])
+    assert (training.betas, training.weight_decay, training.clip_value) == ((0.9, 0.999), 1e-4, 0.5)
+    assert decay_at(10_000, half_life=training.average_half_life, ramp=training.average_ramp) < 1e-300
+    assert settings.globe.formulation == "diffda" and settings.globe.leads == (48,)
+    six = TrainSettings.from_mapping(composed("train", ["experiment=diffda_6h"]))
+    assert replace(six, name="diffda_48h", globe=replace(six.globe, leads=(48,))) == settings
 
 
 def test_defaults_of_simulation_files_and_dataclasses_agree():

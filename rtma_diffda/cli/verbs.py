@@ -77,12 +77,20 @@ def _compare(settings: Settings) -> None:
 
 
 def _reproduce(settings: Settings) -> None:
-    from rtma_diffda.experiments.era5_uk import ERA5_UK, Era5Settings, run_era5_uk
-    from rtma_diffda.experiments.ml_rtma_exercises import ExerciseSettings, run_exercise
+    from rtma_diffda.experiments.diffda_settings import EXERCISES
+    from rtma_diffda.experiments.era5_uk import ERA5_UK
 
-    if settings["exercise"] == ERA5_UK:
+    if settings["exercise"] in EXERCISES:
+        from rtma_diffda.experiments.diffda import run_named
+
+        _tell(run_named(settings))
+    elif settings["exercise"] == ERA5_UK:
+        from rtma_diffda.experiments.era5_uk import Era5Settings, run_era5_uk
+
         _tell(run_era5_uk(Era5Settings.from_mapping(settings)))
     else:
+        from rtma_diffda.experiments.ml_rtma_exercises import ExerciseSettings, run_exercise
+
         _tell(run_exercise(ExerciseSettings.from_mapping(settings)))
 
 
@@ -132,7 +140,7 @@ VERBS = {
         Verb("status", "how a run of cycles has fared in the last hours", _status, "output"),
         Verb(
             "forecast",
-            "a limited area some hours ahead, forced at its rim by a global run; or its verification",
+            "a limited area some hours ahead, forced by a global run; or the globe, days ahead; or verification",
             _forecast,
         ),
         Verb("ingest", "read station reports into a table and account for every one", _ingest, "observations"),

@@ -1,4 +1,4 @@
-"""``run_training``: a network trained on the runs of a data set, and its checkpoint.
+"""``run_training``: a network trained on the runs of a data set, or on archives of the globe, and its checkpoint.
 
 The training split teaches. The validation split chooses the weights to keep, the parameters of the optimal
 interpolation among the inputs, and the calibration of the errors. The test split is not opened. The same command goes
@@ -23,9 +23,11 @@ from rtma_diffda.experiments.reporting import RunSummary
 from rtma_diffda.experiments.settings import require_between, settings_from
 from rtma_diffda.experiments.train_forecast import FORECAST, ForecastMaterial, ForecastNetworkSettings, forecast_card
 from rtma_diffda.experiments.train_forecast import spread_out as spread_out_sequences
+from rtma_diffda.experiments.train_global import GLOBAL_TARGETS, PAIRS, global_plan, make_pairs
+from rtma_diffda.experiments.train_global_settings import GlobeSettings
+from rtma_diffda.experiments.train_plan import TrainPlan
 from rtma_diffda.experiments.train_targets import TARGETS, Material, NetworkSettings, spread_out
 from rtma_diffda.io.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from rtma_diffda.training.batches import Batches
 from rtma_diffda.training.loop import train
 from rtma_diffda.training.pairs import load_pairs
 from rtma_diffda.training.result import TrainingResult
@@ -42,9 +44,16 @@ class RecipeSettings:
 
     updates: int = 6000
     batch_size: int = 6
+    parts: int = 1
     learning_rate: float = 2e-3
     warm_up_updates: int = 50
+    warm_up_from: float | None = None
+    decay_until: float | None = None
+    final_fraction: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.02
+    clip_norm: float = 1.0
+    clip_value: float | None = None
     average_half_life: float = 150.0
     bfloat16: bool = True
     validate_every: int = 300
@@ -62,6 +71,7 @@ class TrainSettings:
     """Names and meanings as in ``conf/train.yaml``."""
 
     target: str = "unet_regression"
+    name: str | None = None
     data: DataSetDesign = field(default_factory=DataSetDesign)
     data_seed: int = 0
     observing: ObservingSettings = field(default_factory=ObservingSettings)
@@ -69,6 +79,7 @@ class TrainSettings:
     initial: str | None = None
     network: NetworkSettings = field(default_factory=NetworkSettings)
     forecast: ForecastNetworkSettings = field(default_factory=ForecastNetworkSettings)
+    globe: GlobeSettings = field(default_factory=GlobeSettings)
     training: RecipeSettings = field(default_factory=RecipeSettings)
     half_precision: bool = True
     output: str = "outputs/checkpoints"
@@ -76,8 +87,9 @@ class TrainSettings:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        if self.target not in (*TARGETS, FORECAST):
-            raise UsageError(f"target is '{self.target}'; it may be {', '.join((*TARGETS, FORECAST))}")
+        targets = (*TARGETS, FORECAST, *GLOBAL_TARGETS)
+        if self.target not in targets:
+            raise UsageError(f"target is '{self.target}'; it may be {', '.join(targets)}")
         require_between("data_seed", self.data_seed, 0, 2**31 - 1)
         require_between("seed", self.seed, 0, 2**31 - 1)
         require_between("training.threads", self.training.threads, 1, 1024)
@@ -91,7 +103,7 @@ class TrainSettings:
     @property
     def directory(self) -> Path:
         """Of the checkpoint; state and metrics of the training lie beside it."""
-        return Path(self.output) / self.target
+        return Path(self.output) / (self.name or self.target)
 
     @property
     def large_scale(self) -> bool:
@@ -121,20 +133,21 @@ def run_training(settings: TrainSettings) -> RunSummary:
         TrainingInterrupted: asked to end early; the state is saved, and the same call goes on.
     """
     torch.set_num_threads(settings.training.threads)
-    plan = _forecast_plan(settings) if settings.target == FORECAST else _analysis_plan(settings)
+    if settings.target == PAIRS:
+        text, directory = make_pairs(settings.globe, device=settings.training.device, shown=settings.progress)
+        return RunSummary(text, {"backgrounds": directory})
+    plan = _plan(settings)
     torch.manual_seed(settings.seed)
     network = plan.network()
     earlier: dict[str, Any] = {}
     if settings.initial is not None:
-        start = read_checkpoint(Path(settings.initial))
-        plan.begin(network, start)
-        earlier = {"initial": dict(start.provenance)}
+        earlier = {"initial": dict(plan.begin(network, Path(settings.initial)))}
     result = train(
         network,
         plan.data,
         validation=plan.validation,
         settings=settings.training_settings(),
-        directory=settings.directory.with_name(f"{settings.target}_training"),
+        directory=settings.directory.with_name(f"{settings.directory.name}_training"),
     )
     provenance = {**_provenance(settings, plan, result), **earlier}
     checkpoint = plan.checkpoint(network, provenance)
@@ -144,27 +157,14 @@ def run_training(settings: TrainSettings) -> RunSummary:
     return RunSummary(f"{result.summary()}\n\ncheckpoint: {path}", {"checkpoint": path}, degraded)
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What is trained on what, and how its checkpoint is made.
-
-    Attributes:
-        network: makes it, from torch's global generator.
-        begin: gives it the weights of a checkpoint to begin with.
-        data, validation: what it learns from and is judged on.
-        runs: that the data come from.
-        checkpoint: from the trained network and its provenance.
-    """
-
-    network: Callable[[], torch.nn.Module]
-    begin: Callable[[torch.nn.Module, Checkpoint], object]
-    data: Batches
-    validation: Batches
-    runs: int
-    checkpoint: Callable[[torch.nn.Module, Mapping[str, Any]], Checkpoint]
+def _plan(settings: TrainSettings) -> TrainPlan:
+    if settings.target in GLOBAL_TARGETS:
+        given = {"validation_members": settings.training.validation_members, "device": settings.training.device}
+        return global_plan(settings.globe, settings.target, **given, shown=settings.progress)
+    return _forecast_plan(settings) if settings.target == FORECAST else _analysis_plan(settings)
 
 
-def _analysis_plan(settings: TrainSettings) -> _Plan:
+def _analysis_plan(settings: TrainSettings) -> TrainPlan:
     material, target = _material(settings), TARGETS[settings.target]
     validation = load_pairs(settings.data.path(settings.data_seed), "validation", large_scale=settings.large_scale)
 
@@ -172,17 +172,17 @@ def _analysis_plan(settings: TrainSettings) -> _Plan:
         card = model_card(settings.target, provenance)
         return target.checkpoint(network, material, card=card, provenance=provenance)
 
-    return _Plan(
+    return TrainPlan(
         lambda: target.network(settings.network, material),
-        target.begin,
+        _beginning(target.begin),
         material.pairs,
         spread_out(validation, settings.training.validation_members),
-        len(set(material.pairs.run.tolist())),
         checkpoint,
+        _simulated(settings, len(set(material.pairs.run.tolist()))),
     )
 
 
-def _forecast_plan(settings: TrainSettings) -> _Plan:
+def _forecast_plan(settings: TrainSettings) -> TrainPlan:
     found = ForecastMaterial.of(
         settings.forecast,
         settings.data,
@@ -196,7 +196,21 @@ def _forecast_plan(settings: TrainSettings) -> _Plan:
         return found.checkpoint(network, card=forecast_card(known), provenance=known)
 
     validation = spread_out_sequences(found.validation, settings.training.validation_members)
-    return _Plan(found.network, _filled, found.sequences, validation, found.sequences.runs, checkpoint)
+    origin = _simulated(settings, found.sequences.runs)
+    return TrainPlan(found.network, _beginning(_filled), found.sequences, validation, checkpoint, origin)
+
+
+def _beginning(
+    begin: Callable[[torch.nn.Module, Checkpoint], object],
+) -> Callable[[torch.nn.Module, Path], Mapping[str, Any]]:
+    """``begin`` for the checkpoint at a path; its provenance is returned."""
+
+    def begun(network: torch.nn.Module, path: Path) -> Mapping[str, Any]:
+        start = read_checkpoint(path)
+        begin(network, start)
+        return start.provenance
+
+    return begun
 
 
 def _filled(network: torch.nn.Module, start: Checkpoint) -> None:
@@ -241,10 +255,15 @@ def _validation_cases(settings: TrainSettings, *, share: float) -> list[TruthCas
     return [case.known for case in cases]
 
 
-def _provenance(settings: TrainSettings, plan: _Plan, result: TrainingResult) -> dict[str, Any]:
+def _simulated(settings: TrainSettings, runs: int) -> dict[str, Any]:
+    """Where the data of a simulated data set come from."""
+    splits = {"train": runs, "validation": settings.data.runs.validation}
+    return {"data_set": settings.data.description(settings.data_seed), "splits": splits}
+
+
+def _provenance(settings: TrainSettings, plan: TrainPlan, result: TrainingResult) -> dict[str, Any]:
     return {
-        "data_set": settings.data.description(settings.data_seed),
-        "splits": {"train": plan.runs, "validation": settings.data.runs.validation},
+        **plan.origin,
         "members": len(plan.data),
         "command": settings.command,
         "machine": {"device": settings.training.device, "workers": settings.training.workers},

@@ -44,3 +44,7 @@ class FlatGradient:
         """Shorten a gradient of length ``norm`` to ``limit`` if it is longer."""
         if norm > limit:
             self._gradients.mul_(limit / norm)
+
+    def cut(self, limit: float) -> None:
+        """Bound the modulus of every element by ``limit``."""
+        self._gradients.clamp_(-limit, limit)

@@ -41,7 +41,10 @@ class Learner:
 
     def update(self, learning_rate: float, *, norm: float, number: int) -> None:
         """Change the weights along the gradient, of length ``norm``, as update ``number`` = 1, 2, …"""
-        self.gradient.clip(norm, self._settings.clip_norm)
+        if self._settings.clip_value is None:
+            self.gradient.clip(norm, self._settings.clip_norm)
+        else:
+            self.gradient.cut(self._settings.clip_value)
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate
         self._optimiser.step()

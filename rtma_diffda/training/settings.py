@@ -7,6 +7,7 @@ from typing import Any
 from rtma_diffda.errors import UsageError
 
 _WITHOUT_EFFECT = ("device", "save_every", "show_progress", "workers")
+_OPTIONAL = ("clip_value", "decay_until", "warm_up_from")  # without effect where not set; older states lack them
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,10 @@ class TrainingSettings:
         weight_decay: of AdamW, for weights of two or more dimensions (not for offsets and scales).
         betas: of AdamW.
         clip_norm: longest gradient; longer ones are shortened to it.
+        clip_value: in place of ``clip_norm``: the largest modulus of each element of the gradient; None: not so.
+        decay_until: part of the training at which the cosine ends, having begun where the warm-up ends; the final
+            fraction after it. None: the cosine spans the training, warm-up included.
+        warm_up_from: with ``decay_until``, the fraction of the learning rate that the warm-up begins with; None: 0.
         average_half_life: of the exponential moving average of the weights, in updates.
         average_ramp: the half-life is at most this fraction of the updates made so far, so that the average forgets
             the initial weights early on (Karras et al. 2022, "EMA rampup").
@@ -50,6 +55,9 @@ class TrainingSettings:
     weight_decay: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.99)
     clip_norm: float = 1.0
+    clip_value: float | None = None
+    decay_until: float | None = None
+    warm_up_from: float | None = None
     average_half_life: float = 200.0
     average_ramp: float = 0.05
     bfloat16: bool = False
@@ -69,14 +77,16 @@ class TrainingSettings:
             _require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}, expected 1 or more")
         for name in ("learning_rate", "clip_norm", "average_half_life", "average_ramp"):
             _require(getattr(self, name) > 0, f"{name} is {getattr(self, name)}, expected more than 0")
-        for name in ("max_seconds", "max_cpu_seconds", "patience"):
+        for name in ("max_seconds", "max_cpu_seconds", "patience", "clip_value"):
             limit = getattr(self, name)
             _require(limit is None or limit > 0, f"{name} is {limit}, expected more than 0, or none")
         _require(self.workers >= 0, f"workers is {self.workers}, expected 0 or more")
         _require(self.seed >= 0, f"seed is {self.seed}, expected 0 or more")
         _require(self.warm_up_updates >= 0, f"warm_up_updates is {self.warm_up_updates}, expected 0 or more")
         _require(self.weight_decay >= 0, f"weight_decay is {self.weight_decay}, expected 0 or more")
-        _require(0 <= self.final_fraction <= 1, f"final_fraction is {self.final_fraction}, expected 0 … 1")
+        for name in ("final_fraction", "decay_until", "warm_up_from"):
+            part = getattr(self, name)
+            _require(part is None or 0 <= part <= 1, f"{name} is {part}, expected 0 … 1")
         _require(
             self.batch_size % self.parts == 0,
             f"a batch of {self.batch_size} members cannot be worked through in {self.parts} equal parts",
@@ -92,7 +102,7 @@ class TrainingSettings:
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
-            if name not in _WITHOUT_EFFECT
+            if name not in _WITHOUT_EFFECT and not (name in _OPTIONAL and value is None)
         }
 
     def require_same(self, stored: Mapping[str, Any], place: object) -> None:

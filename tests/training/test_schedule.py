@@ -11,6 +11,7 @@ from toy_learning import quick
 from rtma_diffda.errors import UsageError
 from rtma_diffda.training.batches import derived_seed, members_of_update
 from rtma_diffda.training.gradient import FlatGradient
+from rtma_diffda.training.learner import Learner
 from rtma_diffda.training.moving_average import MovingAverage, decay_at
 from rtma_diffda.training.progress import Progress
 from rtma_diffda.training.result import TrainingResult
@@ -31,6 +32,17 @@ SETTINGS = TrainingSettings(updates=100, batch_size=4, learning_rate=2.0, warm_u
 )
 def test_warm_up_and_cosine(update, expected):
     assert learning_rate(Progress(update), SETTINGS) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("update", "expected"),
+    [(0, 1e-5), (1825, 5.5e-5), (3650, 1e-4), (10950, 3e-6 + 0.97e-4 / 2), (18250, 3e-6), (21899, 3e-6)],
+)
+def test_diffdas_schedule_of_warm_up_cosine_and_constant_rate(update, expected):
+    """1e-5 → 1e-4 over a sixth of all updates, a cosine to 3e-6 at five sixths, then constant (diffda.md §5)."""
+    shape = {"warm_up_updates": 3650, "warm_up_from": 0.1, "decay_until": 5 / 6, "final_fraction": 0.03}
+    settings = quick(updates=21900, learning_rate=1e-4, **shape)
+    assert learning_rate(Progress(update), settings) == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_cosine_follows_the_budget_that_is_used_up_most():
@@ -74,6 +86,26 @@ def test_a_long_gradient_is_shortened_and_a_short_one_is_not():
     assert gradient.norm() == pytest.approx(1.0) and gradient.figures.item() == 9
     gradient.clear()
     assert gradient.norm() == 0 and gradient.figures.item() == 0
+
+
+def test_elements_of_a_gradient_are_cut_one_by_one():
+    weights = [nn.Parameter(torch.zeros(3))]
+    gradient = FlatGradient(weights, figures=1)
+    (weights[0] * torch.tensor([0.2, 0.7, -3.0])).sum().backward()
+    gradient.figures.fill_(9)
+    gradient.cut(0.5)
+    torch.testing.assert_close(weights[0].grad, torch.tensor([0.2, 0.5, -0.5]))
+    assert gradient.figures.item() == 9
+
+
+@pytest.mark.parametrize(("clip_value", "expected"), [(None, [-0.6, -0.8]), (0.5, [-0.5, -0.5])])
+def test_a_learner_shortens_the_gradient_or_cuts_its_elements(clip_value, expected):
+    model = nn.Linear(2, 1, bias=False)
+    learner = Learner(model, quick(clip_norm=1.0, clip_value=clip_value))
+    learner.gradient.clear()
+    model(torch.tensor([[3.0, 4.0]])).neg().sum().backward()
+    learner.update(0.0, norm=5.0, number=1)
+    torch.testing.assert_close(model.weight.grad[0], torch.tensor(expected))
 
 
 def test_gradients_lie_in_memory_as_their_weights_do():
@@ -138,11 +170,19 @@ def test_a_rise_of_validation_is_measured(tmp_path, last, rise, overfitted):
         ({"final_fraction": 2.0}, "final_fraction is 2.0"),
         ({"max_seconds": 0.0}, "max_seconds is 0.0"),
         ({"seed": -1}, "seed is -1"),
+        ({"decay_until": 1.5}, "decay_until is 1.5, expected 0 … 1"),
+        ({"clip_value": 0.0}, "clip_value is 0.0, expected more than 0"),
     ],
 )
 def test_impossible_settings_are_refused(changes, sentence):
     with pytest.raises(UsageError, match=sentence):
         quick(**changes)
+
+
+def test_a_training_from_before_an_option_existed_goes_on():
+    facts = SETTINGS.facts()
+    assert not {"clip_value", "decay_until", "warm_up_from"} & facts.keys()
+    assert quick(clip_value=0.5).facts()["clip_value"] == 0.5
 
 
 def test_settings_without_effect_on_the_result_may_change():

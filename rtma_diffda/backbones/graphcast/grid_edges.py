@@ -3,8 +3,10 @@
 Grid points are counted row by row from the first latitude. Positions are on the unit sphere and in float32, distances
 are chords: some pairs lie within rounding of the radius, and weights were trained on edges found like this.
 
-A point on an edge or a corner of faces lies in several of them. Then the choice is that of ``FACE_TIE``; the published
-code's depends on the order in which its search tree finds faces, for about one point in a hundred and fifty (1 degree).
+A point on an edge or a corner of faces lies in several of them (420 of 65,160 points at 1 degree, 1,986 of 1,038,240 at
+0.25). The published code then takes what rounding and the order of its search tree give. There is no short rule for it:
+the highest number, which is taken here, is its choice in 85 % of such points at 5 degrees on 162 nodes, in 66 % at 1
+degree and in half of them at 0.25. Its own edges can be given to ``build_graph`` instead.
 References: Lam et al. (2023), arXiv 2212.12794, section 3.4; ``grid_mesh_connectivity`` of the published code.
 """
 
@@ -15,7 +17,7 @@ from rtma_diffda.backbones.graphcast.mesh import IcosahedralMesh
 from rtma_diffda.errors import InputError
 
 FACE_TIE = 1e-7
-"""Faces whose edge planes a point is beyond by no more than this are tied; the first by number is taken."""
+"""Faces whose edge planes a point is beyond by no more than this are tied; the last by number is taken."""
 _NEAREST = (1, 4, 16)
 """Of how many of the nearest mesh nodes the faces are tried."""
 
@@ -102,10 +104,10 @@ def _margins(positions: np.ndarray, candidates: np.ndarray, normals: np.ndarray)
 
 
 def _innermost(positions: np.ndarray, candidates: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The candidate (point,) that contains each point, and how far inside it lies; ties go to the lowest number."""
+    """The candidate (point,) that contains each point, and how far inside it lies; ties go to the highest number."""
     margins = _margins(positions, candidates, normals)
     contained = margins >= -FACE_TIE
-    first = np.where(contained, candidates, np.iinfo(np.int64).max).argmin(axis=1)
-    best = np.where(contained.any(axis=1), first, margins.argmax(axis=1))
+    last = np.where(contained, candidates, -1).argmax(axis=1)
+    best = np.where(contained.any(axis=1), last, margins.argmax(axis=1))
     points = np.arange(len(positions))
     return candidates[points, best], margins[points, best]

@@ -5,6 +5,7 @@
 Reference: Lam et al. (2023), arXiv 2212.12794, section 3.6.
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
@@ -45,7 +46,8 @@ class Processor(nn.Module):
         for step in self.steps:
             nodes, messages = recomputed(step, step.passed, nodes, nodes, states, self.edges)
             after.append(nodes)
-            states = GivenStates(states.values + messages)
+            values = states.values + messages if torch.is_grad_enabled() else messages.add_(states.values)
+            states = GivenStates(values)
         return after, states.values
 
     def forget(self) -> None:

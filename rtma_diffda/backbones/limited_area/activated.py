@@ -17,10 +17,22 @@ _CACHE_ROWS = 4096
 
 
 def activated(values: Tensor, layer: nn.Linear, norm: nn.LayerNorm) -> Tensor:
-    """y (…, out) of z (…, in); differentiable once."""
+    """y (…, out) of z (…, in); differentiable once. Where no gradient is computed, z is overwritten."""
+    if not torch.is_grad_enabled():
+        return _overwriting(values, layer, norm)
     if torch.is_autocast_enabled(values.device.type) or not values.is_floating_point():
         return norm(layer(silu(values))).to(values.dtype)
     return _Activated.apply(values, layer.weight, layer.bias, norm.weight, norm.bias, norm.eps)
+
+
+def _overwriting(values: Tensor, layer: nn.Linear, norm: nn.LayerNorm) -> Tensor:
+    """y (…, out), in the place of z where it has its width: no other memory is written but a block's."""
+    if layer.out_features != layer.in_features or values.device.type != "cpu" or not values.is_contiguous():
+        return norm(layer(silu(values, inplace=True))).to(values.dtype)
+    rows = values.view(-1, values.shape[-1])
+    for block in _blocks(rows):
+        rows[block] = norm(layer(silu(rows[block], inplace=True)))
+    return values
 
 
 class _Activated(torch.autograd.Function):

@@ -69,11 +69,11 @@ def test_middles_of_faces_lie_in_them_and_corners_in_one_of_theirs():
     assert (at_vertices == np.arange(len(MESH.vertices))[:, None]).any(axis=1).all()
 
 
-def test_ties_go_to_the_face_of_the_lowest_number():
+def test_ties_go_to_the_face_of_the_highest_number():
     """A vertex lies in five or six faces."""
     chosen = containing_faces(MESH.vertices, MESH)
-    lowest = [np.nonzero((MESH.faces == vertex).any(axis=1))[0].min() for vertex in range(len(MESH.vertices))]
-    assert np.array_equal(chosen, lowest)
+    highest = [np.nonzero((MESH.faces == vertex).any(axis=1))[0].max() for vertex in range(len(MESH.vertices))]
+    assert np.array_equal(chosen, highest)
 
 
 def test_edges_of_faces_are_three_consecutive_ones_a_point():

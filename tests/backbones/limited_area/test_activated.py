@@ -54,3 +54,16 @@ def test_lower_precision_stays_as_automatic_precision_wants_it():
     values = torch.randn(6, 5).bfloat16()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert activated(values, layer, norm).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("leaving", [5, 7])
+@pytest.mark.parametrize("rows", [1, 4, 100])
+def test_without_gradients_it_may_overwrite_its_input_and_answers_the_same(monkeypatch, rows, leaving):
+    monkeypatch.setattr(module, "_CACHE_ROWS", rows)
+    layer, norm = parts(5, leaving)
+    values = torch.randn(3, 4, 5, dtype=torch.float64)
+    with torch.no_grad():
+        expected = norm(layer(silu(values)))
+        for given in (values.clone(), values.transpose(0, 1).clone().transpose(0, 1)):
+            assert torch.allclose(activated(given, layer, norm), expected, rtol=0.0, atol=1e-12)
+        assert activated(values[:0].clone(), layer, norm).shape == (0, 4, leaving)
