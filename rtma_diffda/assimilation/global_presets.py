@@ -110,7 +110,7 @@ PRESETS: Mapping[str, GlobalPreset] = MappingProxyType(
         "diffda": GlobalPreset(Sampler(diffda_path(), ReleaseStep()), REPLACEMENT),
         "diffda_short": GlobalPreset(short_repaint(), REPLACEMENT),
         "default": GlobalPreset(
-            Sampler(karras_path(5, highest=30.0, lowest=0.1), Multistep()), KALMAN, members=5, mean=True, centred=True
+            Sampler(karras_path(5, highest=30.0, lowest=0.3), Multistep()), KALMAN, members=5, mean=True, centred=True
         ),
         "prior": GlobalPreset(Sampler(diffda_path(resamplings=1), ReleaseStep(eta=1.0)), NONE),
     }

@@ -95,7 +95,9 @@ def _single_step(settings: DiffdaSettings, parts: DiffdaParts) -> RunSummary:
 def _lead_time(settings: DiffdaSettings, parts: DiffdaParts) -> RunSummary:
     chosen, counts = settings.lead_time, settings.forecast_columns(_points(parts))
     bench = _bench(settings, parts, _chosen(replace(settings, methods=chosen.methods), parts))
-    times = _times(replace(settings, cases=chosen.cases), parts, before=float(_LATER[-1] / HOUR) - AHEAD, after=AHEAD)
+    earlier_analysis = _LEAD + parts.world.time_step  # its background begins a step before the later one's
+    before = float(max(_LATER[-1] - _AHEAD, earlier_analysis) / HOUR)
+    times = _times(replace(settings, cases=chosen.cases), parts, before=before, after=AHEAD)
     rows = run_lead_time(bench, LeadTime(times, counts, _LEAD, _AHEAD, _LATER))
     report = Report(
         settings,

@@ -6,11 +6,12 @@
     kriging_tuned     the same with the length that interpolates this truth best  0
     oi                optimal interpolation, B of the training pairs              0
     diffda            the published recipe, sampler shortened                     stated in its title
-    diffda_innovations  the same with innovations interpolated, not clipped       stated in its title
+    diffda_innovations  the same with innovations interpolated                    stated in its title
     diffda_full       the published recipe                                        2,910
     default           ours: a gain at every noise level; all members together     30
-    default_centred   the same about the mean of the first answers                30
-    default_adaptive  that; in cycles it is told how far errors have grown        30
+    default_adaptive  the same; in cycles it is told how far errors have grown    30
+    default_long      the same; in cycles with the statistics of 48-h forecasts   30
+    oi_long           optimal interpolation with these                            0
     sda, mmps         guidance through the network: scores, moments               stated in their titles
     prior             ours without observations                                   30
 
@@ -56,7 +57,6 @@ from rtma_diffda.diffusion.paths import count_falls, diffda_path, karras_path
 from rtma_diffda.diffusion.sampling import Ancestral, Sampler
 from rtma_diffda.errors import UsageError
 from rtma_diffda.experiments.diffda_bench import Recipe, generator_of
-from rtma_diffda.experiments.diffda_centred import Centred
 from rtma_diffda.experiments.diffda_parts import DiffdaParts
 from rtma_diffda.experiments.diffda_settings import RepaintSettings
 from rtma_diffda.interfaces import AnalysisMethod
@@ -225,7 +225,7 @@ def _diffda(order: _Order) -> Recipe:
 
 
 def _diffda_innovations(order: _Order) -> Recipe:
-    form = replace(order.repaint, innovations=True, clip=None)
+    form = replace(order.repaint, innovations=True)
     return repaint_recipe("diffda_innovations", order.parts, form, title=f"DiffDA, innovations, {form.calls:,} calls")
 
 
@@ -235,19 +235,16 @@ def _default(order: _Order) -> Recipe:
     )
 
 
-def _default_centred(order: _Order) -> Recipe:
-    plain = _default(order)
-
-    def build(lead: np.timedelta64) -> AnalysisMethod:
-        made = plain.build(lead)
-        return replace(made, method=Centred(made.method))
-
-    facts = ("centred", *plain.facts)
-    return replace(plain, name="default_centred", title="default, centred", build=build, facts=facts)
-
-
 def _default_adaptive(order: _Order) -> Recipe:
-    return replace(_default_centred(order), name="default_adaptive", title="default, told of drift", adaptive=True)
+    return replace(_default(order), name="default_adaptive", title="default, told of drift", adaptive=True)
+
+
+def _default_long(order: _Order) -> Recipe:
+    return replace(_default(order), name="default_long", title="default, 48-h statistics", long=True)
+
+
+def _optimal_long(order: _Order) -> Recipe:
+    return replace(_optimal(order), name="oi_long", title="optimal interpolation, 48-h statistics", long=True)
 
 
 def _prior(order: _Order) -> Recipe:
@@ -338,8 +335,9 @@ BUILDERS: Mapping[str, Callable[[_Order], Recipe]] = MappingProxyType(
         "diffda": _diffda,
         "diffda_innovations": _diffda_innovations,
         "default": _default,
-        "default_centred": _default_centred,
         "default_adaptive": _default_adaptive,
+        "default_long": _default_long,
+        "oi_long": _optimal_long,
         "sda": _sda,
         "mmps": _mmps,
         "prior": _prior,

@@ -26,7 +26,9 @@ from rtma_diffda.verification.reports.tables import Table
 
 MADE_UP = (
     "The weather is made up: a nature run of a small planet like the Earth, with the forecast model and the denoisers "
-    "trained on other parts of it; errors are not those of real weather, and nothing here is compared with ERA5."
+    "trained on other parts of it; errors are not those of real weather, and nothing here is compared with ERA5. Cells "
+    "are of {degrees:.2g}°; the published recipe was made for 0.25°. Its mask of 1.5 cells, and its interpolation "
+    "of values, reach much farther over the globe here, and harm where the background is good."
 )
 REAL = "The truth is that of {data}; forecasts are those of {model}."
 WEIGHTS = "Errors are weighted by the area of the cells unless it says otherwise; published ones are not."
@@ -123,7 +125,8 @@ class Report:
     @property
     def _origin(self) -> str:
         files = self.settings.files
-        told = MADE_UP if self.settings.miniature else REAL.format(data=files.data, model=files.forecast_checkpoint)
+        real = REAL.format(data=files.data, model=files.forecast_checkpoint)
+        told = MADE_UP.format(degrees=360.0 / self.bench.world.layout.grid.nx) if self.settings.miniature else real
         return f"{told} {WEIGHTS}"
 
     def _provenance(self) -> dict[str, object]:

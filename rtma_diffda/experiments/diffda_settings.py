@@ -64,7 +64,7 @@ class LeadTimeSettings:
 
     cases: int = 4
     columns: tuple[int, ...] | None = None
-    methods: tuple[str, ...] = ("kriging_tuned", "oi", "diffda", "default", "default_centred")
+    methods: tuple[str, ...] = ("kriging_tuned", "oi", "diffda", "diffda_innovations", "default")
 
     def __post_init__(self) -> None:
         require_between("lead_time.cases", self.cases, 1, 100_000)
@@ -78,7 +78,15 @@ class CycleSettings:
     starts: int = 2
     columns: int | None = None
     networks: tuple[str, ...] = (FREE, FIXED)
-    methods: tuple[str, ...] = ("kriging_tuned", "oi", "diffda", "default", "default_adaptive")
+    methods: tuple[str, ...] = (
+        "kriging_tuned",
+        "oi",
+        "oi_long",
+        "diffda",
+        "default",
+        "default_adaptive",
+        "default_long",
+    )
 
     def __post_init__(self) -> None:
         require_between("cycle.cycles", self.cycles, 4, 10_000)
@@ -119,7 +127,7 @@ class DiffdaSettings:
     members: int = 5
     methods: tuple[str, ...] = (
         *("linear", "kriging_tuned", "oi", "diffda", "diffda_innovations"),
-        *("default", "default_centred", "sda", "mmps"),
+        *("default", "sda", "mmps", "prior"),
     )
     full: bool = True
     repaint: RepaintSettings = field(default_factory=RepaintSettings)

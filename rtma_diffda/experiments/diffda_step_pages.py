@@ -24,7 +24,7 @@ from rtma_diffda.verification.global_errors import ALL, NORTH, PLAIN, SINGLE, SO
 from rtma_diffda.verification.reports.diffda_figures import Styles, columns_figure, dots_figure
 from rtma_diffda.verification.reports.tables import Table
 
-_MAPPED = ("kriging_tuned", "oi", "diffda", "diffda_innovations", "default_centred")
+_MAPPED = ("kriging_tuned", "oi", "diffda", "diffda_innovations", "default")
 _RELATIVE = "Mean over all channels of RMSE over the background's, mean of the members"
 
 

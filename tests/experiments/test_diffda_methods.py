@@ -106,28 +106,6 @@ def test_kriging_is_tuned_to_the_length_of_the_weather(parts):
     assert tuned_to(smooth, times=1).length >= 2000e3
 
 
-def test_a_centred_ensemble_keeps_its_spread_and_has_the_mean_of_the_first_answers(parts, tmp_path):
-    plain, centred = recipes(("default", "default_centred"), parts, members=4, repaint=SHORT)
-    centred = replace(centred, name="default")  # the same draws
-    bench = bench_of(parts, (plain, centred), tmp_path)
-    problem = problem_of(bench)
-    one, two = (bench.analysed(recipe, problem, LEAD)[0].state.values for recipe in (plain, centred))
-    torch.testing.assert_close(two - two.mean(dim=0), one - one.mean(dim=0), atol=0.05, rtol=1e-3)
-    single = replace(plain, members=1)
-    assert bench.analysed(single, problem, LEAD)[0].state.members == 1
-    # The first answers differ little from each other: at the highest noise level they know the background and the data.
-    again, _ = bench.analysed(replace(centred, name="other"), problem, LEAD)
-    moved = (again.state.values.mean(dim=0) - two.mean(dim=0)).square().mean(dim=(1, 2))
-    drawn = (one.mean(dim=0) - problem.background.values[0]).square().mean(dim=(1, 2))
-    assert (moved < drawn).all()
-    apart = problem.background.values.repeat(2, 1, 1, 1)
-    apart[1] += 1.0
-    with pytest.raises(UsageError, match="copies of one background"):
-        centred.build(LEAD).analyse(
-            replace(problem, background=problem.background.with_values(apart)), generator=torch.Generator()
-        )
-
-
 def test_the_prior_does_not_look_at_observations(parts, tmp_path):
     (prior,) = recipes(("prior",), parts, members=3, repaint=SHORT)
     bench = bench_of(parts, (prior,), tmp_path)

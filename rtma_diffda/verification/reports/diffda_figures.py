@@ -22,6 +22,8 @@ _UPPER_AIR = re.compile(r"^([a-z]+)(\d+)$")
 _MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 _UNITS = {"m2 s-2": "m²/s²", "Pa s-1": "Pa/s"}
 _GREY = "#7a7a7a"
+_MOST = 4.0
+"""Times the background's error that a panel shows."""
 MOST_COLUMNS = 3
 """Panels of a line, as ``canvas.panels`` has them."""
 _NAMES = {"z": "Z", "t": "T", "u": "U", "v": "V", "w": "ω", "q": "Q", "t2m": "T 2 m", "msl": "Sea-level pressure",
@@ -91,12 +93,20 @@ def columns_figure(
             style = styles.of(method) | {"linestyle": ":", "marker": "", "label": None}
             axis.plot(rows["columns"], scale * rows["rmse"], **style)
         _logarithmic(axis, curves["columns"].unique())
+        drawn = [table.loc[table["channel"] == channel, "rmse"] for table in (curves, singles, forecasts) if len(table)]
+        known = forecasts.loc[forecasts["channel"] == channel, "rmse"]
+        _within(axis, scale * np.concatenate(drawn), scale * float(known.max()) if len(known) else np.inf)
         _forecast_lines(axis, forecasts[forecasts["channel"] == channel], scale)
         axis.set_xlabel("observed columns", fontsize=LABEL_SIZE)
         _finish(axis, channel, unit)
     notes = ["solid: mean of the members; shaded: 95 % over cases"]
     notes += ["dotted: a single member"] if len(singles) else []
-    _legend(figure, axes, len(channels), notes=[*notes, "grey: forecasts from the truth, by lead time"])
+    _legend(
+        figure,
+        axes,
+        len(channels),
+        notes=[*notes, "grey: forecasts from the truth, by lead time", f"panels end at {_MOST:g} × background"],
+    )
     return figure
 
 
@@ -265,6 +275,11 @@ def _forecast_lines(axis: Axes, forecasts: pd.DataFrame, scale: float) -> None:
                 annotation_clip=False,
             )
             last = np.log10(value)
+
+
+def _within(axis: Axes, drawn: np.ndarray, background: float) -> None:
+    """Limits around all that is drawn, but not beyond ``_MOST`` times the background, which some methods exceed far."""
+    axis.set_ylim(0.85 * drawn.min(), 1.15 * min(drawn.max(), _MOST * background))
 
 
 def _logarithmic(axis: Axes, columns: Sequence[int], *, vertical: bool = True) -> None:
