@@ -10,8 +10,10 @@ In a cycle the background's error is not that of a 6-h forecast from the truth: 
     mean over channels of ln(mean d² / s(L)²) = 0,
 
 s(L) being the error of forecasts from the truth of lead time L; no truth enters. Fixed columns, which analyses fit, see
-little of the error elsewhere; a *long* method takes every background for a forecast as old as the first ones. Reference: Huang et al. (2024), arXiv
-2401.05932, autoregressive assimilation; Desroziers et al. (2005), doi:10.1256/qj.05.108, for innovations as witnesses.
+little of the error elsewhere; a *cycled* method has a B of the backgrounds of cycles (``train_global_cycles``).
+
+References: Huang et al. (2024), arXiv 2401.05932, autoregressive assimilation; Desroziers et al. (2005),
+doi:10.1256/qj.05.108, for innovations as witnesses.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -130,8 +132,6 @@ class _Sequence:
         }
 
     def _told(self, problem: AssimilationProblem, lead: np.timedelta64) -> np.timedelta64:
-        if self.recipe.long:
-            return self.run.lead
         if not self.recipe.adaptive or self.run.spread is None or lead == self.run.lead:
             return lead
         return lead_of_innovations(problem, self.run.spread)

@@ -45,7 +45,6 @@ class Recipe:
         cases: only so many cases are analysed with it; None: all.
         columns: only with these numbers of columns; None: with all.
         adaptive: whether it is told, cycle by cycle, how far the innovations say the background has drifted.
-        long: whether it takes the backgrounds of cycles for forecasts as long as the first ones.
     """
 
     name: str
@@ -57,7 +56,6 @@ class Recipe:
     cases: int | None = None
     columns: tuple[int, ...] | None = None
     adaptive: bool = False
-    long: bool = False
 
     def serves(self, case: int, columns: int) -> bool:
         """Whether the case of this number is analysed with so many columns."""

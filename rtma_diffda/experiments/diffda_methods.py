@@ -10,8 +10,8 @@
     diffda_full       the published recipe                                        2,910
     default           ours: a gain at every noise level; all members together     30
     default_adaptive  the same; in cycles it is told how far errors have grown    30
-    default_long      the same; in cycles with the statistics of 48-h forecasts   30
-    oi_long           optimal interpolation with these                            0
+    default_cycled    the same; with B of the backgrounds of cycles               30
+    oi_cycled         optimal interpolation with that B                           0
     sda, mmps         guidance through the network: scores, moments               stated in their titles
     prior             ours without observations                                   30
 
@@ -59,6 +59,7 @@ from rtma_diffda.errors import UsageError
 from rtma_diffda.experiments.diffda_bench import Recipe, generator_of
 from rtma_diffda.experiments.diffda_parts import DiffdaParts
 from rtma_diffda.experiments.diffda_settings import RepaintSettings
+from rtma_diffda.experiments.train_global_cycles import LONG
 from rtma_diffda.interfaces import AnalysisMethod
 from rtma_diffda.observations.columns import drawn_by_area, observe_columns
 
@@ -239,12 +240,45 @@ def _default_adaptive(order: _Order) -> Recipe:
     return replace(_default(order), name="default_adaptive", title="default, told of drift", adaptive=True)
 
 
-def _default_long(order: _Order) -> Recipe:
-    return replace(_default(order), name="default_long", title="default, 48-h statistics", long=True)
+def _default_cycled(order: _Order) -> Recipe:
+    """The denoiser is told 48 h: of the lead times that it knows, the one with errors most like those of cycles."""
+    recipe, parts = _default(order), order.parts
+
+    def build(lead: np.timedelta64) -> AnalysisMethod:
+        if lead >= LONG:
+            return recipe.build(lead)
+        conditioning = SphereKalman(_cycled(parts))
+        method = PRESETS["default"].method(
+            parts.denoiser(LONG),
+            parts.world.archive.static,
+            lead=LONG,
+            conditioning=conditioning,
+            members=1,
+            mean=False,
+        )
+        return OnDevice(method, parts.device)
+
+    facts = (*recipe.facts, "cycled", *_identities(parts, "cycled_covariance"))
+    return replace(recipe, name="default_cycled", title="default, B of cycles", build=build, facts=facts)
 
 
-def _optimal_long(order: _Order) -> Recipe:
-    return replace(_optimal(order), name="oi_long", title="optimal interpolation, 48-h statistics", long=True)
+def _optimal_cycled(order: _Order) -> Recipe:
+    recipe, parts = _optimal(order), order.parts
+
+    def build(lead: np.timedelta64) -> AnalysisMethod:
+        if lead >= LONG:
+            return recipe.build(lead)
+        return OnDevice(SphereOptimalInterpolation(_cycled(parts), with_error_std=False), parts.device)
+
+    facts = (*recipe.facts, "cycled", *_identities(parts, "cycled_covariance"))
+    title = "optimal interpolation, B of cycles"
+    return replace(recipe, name="oi_cycled", title=title, build=build, facts=facts)
+
+
+def _cycled(parts: DiffdaParts) -> SphereCovariance:
+    if parts.cycled is None:
+        raise UsageError("cycled_covariance is not given; `rtma-diffda train target=graphcast_cycles …` makes one")
+    return parts.cycled
 
 
 def _prior(order: _Order) -> Recipe:
@@ -336,8 +370,8 @@ BUILDERS: Mapping[str, Callable[[_Order], Recipe]] = MappingProxyType(
         "diffda_innovations": _diffda_innovations,
         "default": _default,
         "default_adaptive": _default_adaptive,
-        "default_long": _default_long,
-        "oi_long": _optimal_long,
+        "default_cycled": _default_cycled,
+        "oi_cycled": _optimal_cycled,
         "sda": _sda,
         "mmps": _mmps,
         "prior": _prior,

@@ -15,11 +15,13 @@ from rtma_diffda.assimilation.graphcast_denoiser_checkpoint import (
     TrainedGraphCastDenoiser,
     graphcast_denoiser_from_checkpoint,
 )
+from rtma_diffda.assimilation.sphere_covariance import SphereCovariance
 from rtma_diffda.errors import InputError, UsageError
 from rtma_diffda.experiments.diffda_settings import GlobalFiles
 from rtma_diffda.experiments.diffda_store import ResultStore, fingerprint
 from rtma_diffda.experiments.global_forecast import chosen_device, packaged_sample
 from rtma_diffda.experiments.global_world import HOUR, GlobalWorld
+from rtma_diffda.experiments.train_global_cycles import read_cycled_covariance
 from rtma_diffda.fields.global_climatology import Climatology
 from rtma_diffda.fields.global_layout import keys_of
 from rtma_diffda.forecast.graphcast import GraphCastForecast
@@ -41,12 +43,14 @@ _ORIGINS: Mapping[str, str] = {
     "statistics": "mean_by_level.nc, stddev_by_level.nc and diffs_stddev_by_level.nc are in "
     "gs://dm_graphcast/graphcast/stats/",
     "climatology": "gs://weatherbench2/datasets/era5-hourly-climatology/ has some",
+    "cycled_covariance": "it is fitted to cycles by `rtma-diffda train target=graphcast_cycles …`",
 }
 _PACKAGED = {
     "forecast_checkpoint": "graphcast_forecast",
     "denoiser_48h": "graphcast_denoiser_48h",
     "denoiser_6h": "graphcast_denoiser_6h",
     "denoiser": "graphcast_denoiser",
+    "cycled_covariance": "graphcast_cycles",
 }
 _LONG, _SHORT = np.timedelta64(48, "h"), np.timedelta64(6, "h")
 
@@ -62,6 +66,7 @@ class DiffdaParts:
         climatology: for kriging; None where none is known.
         identity: of each, by name; changes where its content does.
         device: where networks are computed.
+        cycled: B of the backgrounds of cycles; None where it is not known.
     """
 
     world: GlobalWorld
@@ -70,6 +75,7 @@ class DiffdaParts:
     climatology: Climatology | None
     identity: Mapping[str, str]
     device: torch.device
+    cycled: SphereCovariance | None = field(default=None, repr=False)
 
     def diffda_denoiser(self, lead: np.timedelta64) -> TrainedGraphCastDenoiser:
         """DiffDA's, for backgrounds of a lead time.
@@ -113,7 +119,8 @@ def load_parts(files: GlobalFiles, cache: Path, *, device: str = "cpu") -> Diffd
     first = float(archive.state(archive.valid_times[0]).values.double().sum())
     store = ResultStore(cache, fingerprint(identity["data"], content, first, identity["forecast_checkpoint"]))
     world = GlobalWorld(archive, model, _change_std(model), store, source=f"{files.data}, {files.forecast_checkpoint}")
-    return DiffdaParts(world, published, ours, climatology, identity, on)
+    cycled = None if files.cycled_covariance is None else read_cycled_covariance(Path(files.cycled_covariance)).to(on)
+    return DiffdaParts(world, published, ours, climatology, identity, on, cycled)
 
 
 def _found(files: GlobalFiles) -> GlobalFiles:

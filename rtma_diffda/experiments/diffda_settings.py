@@ -42,6 +42,7 @@ class GlobalFiles:
     denoiser: str | None = None
     statistics: str | None = None
     climatology: str | None = None
+    cycled_covariance: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,11 @@ class CycleSettings:
     methods: tuple[str, ...] = (
         "kriging_tuned",
         "oi",
-        "oi_long",
+        "oi_cycled",
         "diffda",
         "default",
         "default_adaptive",
-        "default_long",
+        "default_cycled",
     )
 
     def __post_init__(self) -> None:

@@ -23,7 +23,7 @@ from rtma_diffda.experiments.reporting import RunSummary
 from rtma_diffda.experiments.settings import require_between, settings_from
 from rtma_diffda.experiments.train_forecast import FORECAST, ForecastMaterial, ForecastNetworkSettings, forecast_card
 from rtma_diffda.experiments.train_forecast import spread_out as spread_out_sequences
-from rtma_diffda.experiments.train_global import GLOBAL_TARGETS, PAIRS, global_plan, make_pairs
+from rtma_diffda.experiments.train_global import CYCLES, GLOBAL_TARGETS, PAIRS, global_plan, make_cycles, make_pairs
 from rtma_diffda.experiments.train_global_settings import GlobeSettings
 from rtma_diffda.experiments.train_plan import TrainPlan
 from rtma_diffda.experiments.train_targets import TARGETS, Material, NetworkSettings, spread_out
@@ -136,6 +136,8 @@ def run_training(settings: TrainSettings) -> RunSummary:
     if settings.target == PAIRS:
         text, directory = make_pairs(settings.globe, device=settings.training.device, shown=settings.progress)
         return RunSummary(text, {"backgrounds": directory})
+    if settings.target == CYCLES:
+        return _cycles(settings)
     plan = _plan(settings)
     torch.manual_seed(settings.seed)
     network = plan.network()
@@ -151,10 +153,23 @@ def run_training(settings: TrainSettings) -> RunSummary:
     )
     provenance = {**_provenance(settings, plan, result), **earlier}
     checkpoint = plan.checkpoint(network, provenance)
-    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    path = write_checkpoint(settings.directory, checkpoint, created=created, half_precision=settings.half_precision)
+    path = _written(settings, checkpoint)
     degraded = (result.summary(),) if result.overfitted else ()
     return RunSummary(f"{result.summary()}\n\ncheckpoint: {path}", {"checkpoint": path}, degraded)
+
+
+def _cycles(settings: TrainSettings) -> RunSummary:
+    denoiser = None if settings.initial is None else Path(settings.initial)
+    how = {"device": settings.training.device, "seed": settings.seed, "shown": settings.progress}
+    checkpoint = make_cycles(settings.globe, denoiser, **how)
+    provenance = {**checkpoint.provenance, "command": settings.command}
+    path = _written(settings, replace(checkpoint, provenance=provenance))
+    return RunSummary(f"checkpoint: {path}", {"checkpoint": path})
+
+
+def _written(settings: TrainSettings, checkpoint: Checkpoint) -> Path:
+    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return write_checkpoint(settings.directory, checkpoint, created=created, half_precision=settings.half_precision)
 
 
 def _plan(settings: TrainSettings) -> TrainPlan:

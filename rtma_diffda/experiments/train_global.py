@@ -3,6 +3,7 @@
 ``graphcast_forecast`` is GraphCast's training: one step first, then, begun with those weights (``initial``), several
 (``globe.rollout``). ``graphcast_denoiser`` is DiffDA's: it begins with the weights of a forecast model, and learns from
 that model's forecasts, which are made first where they are not there (``graphcast_pairs`` makes them only).
+``graphcast_cycles`` trains nothing: it fits B to the errors of cycles (``train_global_cycles``).
 """
 
 from collections.abc import Mapping
@@ -25,7 +26,10 @@ from rtma_diffda.assimilation.residual_scale import ResidualScale
 from rtma_diffda.backbones.graphcast.backbone import GraphCastBackbone
 from rtma_diffda.backbones.graphcast.task import FORCINGS, STATICS
 from rtma_diffda.errors import InputError, UsageError
+from rtma_diffda.experiments.diffda_store import ResultStore
+from rtma_diffda.experiments.global_world import GlobalWorld
 from rtma_diffda.experiments.train_global_card import denoiser_card, forecast_card
+from rtma_diffda.experiments.train_global_cycles import LONG, cycled_checkpoint, cycled_covariance, denoiser_for_cycles
 from rtma_diffda.experiments.train_global_fitting import fitted_covariances, mean_squares
 from rtma_diffda.experiments.train_global_pairs import (
     BackgroundsWanted,
@@ -47,7 +51,8 @@ from rtma_diffda.io.weatherbench import GlobalArchive, open_archive
 from rtma_diffda.training.batches import Batches
 
 FORECAST, DENOISER, PAIRS = "graphcast_forecast", "graphcast_denoiser", "graphcast_pairs"
-GLOBAL_TARGETS = (FORECAST, DENOISER, PAIRS)
+CYCLES = "graphcast_cycles"
+GLOBAL_TARGETS = (FORECAST, DENOISER, PAIRS, CYCLES)
 """Names of the targets."""
 _SPLITS = ("train", "validation")
 
@@ -73,6 +78,30 @@ def make_pairs(settings: GlobeSettings, *, device: str, shown: bool) -> tuple[st
     made = {wanted.directory: world.made(wanted) for wanted in world.wanted()}
     text = "\n".join(f"{count} forecasts were made in {directory}" for directory, count in made.items())
     return text, Path(settings.backgrounds)
+
+
+def make_cycles(settings: GlobeSettings, denoiser: Path | None, *, device: str, seed: int, shown: bool) -> Checkpoint:
+    """B of the backgrounds of cycles in the first archive, in units of the residuals of ``denoiser``.
+
+    Raises:
+        UsageError: the denoiser or the forecast model is not given.
+        InputError: one of them cannot be read, or the archive has too few times.
+    """
+    if denoiser is None or settings.forecast is None:
+        raise UsageError(
+            "cycles need a denoiser with its covariance (initial=…) and a forecast model (globe.forecast=…)"
+        )
+    material, begun = GlobalMaterial(settings, device, shown), denoiser_for_cycles(denoiser).covariance(LONG)
+    archive = material.archives[0]
+    model = GlobalModel(Path(settings.forecast), settings.statistics, device).load(archive.static)
+    store = ResultStore(Path(settings.backgrounds), "cycles")
+    world = GlobalWorld(archive, model, model.network.change_std.flatten().cpu(), store)
+    period = settings.period("train")
+    covariance = cycled_covariance(
+        world, begun, settings.cycled, within=period, fitting=settings.fitting(), seed=seed, shown=shown
+    )
+    known = {**material.origin(), "forecast": Path(settings.forecast).name, "denoiser": denoiser.name, "seed": seed}
+    return cycled_checkpoint(covariance, settings.cycled, known)
 
 
 @dataclass(frozen=True)

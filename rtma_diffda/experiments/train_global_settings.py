@@ -47,6 +47,33 @@ class GlobalNetworkSettings:
 
 
 @dataclass(frozen=True)
+class CycledSettings:
+    """Of the cycles that B is fitted to.
+
+    Attributes:
+        sequences: begun at times spread over the training period.
+        cycles: of each, 6 hours apart.
+        spin_up: first cycles, whose backgrounds are not looked at.
+        columns: numbers of observed columns, which sequences take in turn.
+        rounds: how often B is fitted.
+    """
+
+    sequences: int = 12
+    cycles: int = 20
+    spin_up: int = 6
+    columns: tuple[int, ...] = (80, 320)
+    rounds: int = 2
+
+    def __post_init__(self) -> None:
+        require_between("globe.cycled.sequences", self.sequences, 1, 10_000)
+        require_between("globe.cycled.cycles", self.cycles, 3, 10_000)
+        require_between("globe.cycled.spin_up", self.spin_up, 2, self.cycles - 1)
+        require_between("globe.cycled.rounds", self.rounds, 1, 100)
+        for count in self.columns:
+            require_between("globe.cycled.columns", count, 1, 10_000_000)
+
+
+@dataclass(frozen=True)
 class GlobeSettings:
     """What is trained on the globe; names and meanings as in ``conf/globe/weatherbench.yaml``."""
 
@@ -66,6 +93,7 @@ class GlobeSettings:
     stride: int = 1
     fitted_members: int = 256
     coupling: tuple[int, int] = (6, 10)
+    cycled: CycledSettings = field(default_factory=CycledSettings)
 
     def __post_init__(self) -> None:
         if self.task not in KNOWN_TASKS:

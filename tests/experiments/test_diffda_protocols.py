@@ -281,11 +281,6 @@ def test_adaptive_methods_are_told_and_others_are_not(tmp_path):
     def spread(lead):
         return STDS[:, 0, 0] * (1 - PERSISTENCE ** (2 * (lead / STEP))) ** 0.5
 
-    lengthy = toy_recipe("built", long=True)
-    bench = toy_bench(tmp_path / "long", type(lengthy)(**{**vars(lengthy), "build": build}))
-    run_autoregressive(bench, cycled(bench, cycles=5, spread=spread))
-    assert set(asked) == {48.0}
-    asked.clear()
     for adaptive in (False, True):
         recipe = toy_recipe("built", adaptive=adaptive)
         bench = toy_bench(tmp_path / str(adaptive), type(recipe)(**{**vars(recipe), "build": build}))
