@@ -98,13 +98,13 @@ def _lead_time(settings: DiffdaSettings, parts: DiffdaParts) -> RunSummary:
     earlier_analysis = _LEAD + parts.world.time_step  # its background begins a step before the later one's
     before = float(max(_LATER[-1] - _AHEAD, earlier_analysis) / HOUR)
     times = _times(replace(settings, cases=chosen.cases), parts, before=before, after=AHEAD)
-    rows = run_lead_time(bench, LeadTime(times, counts, _LEAD, _AHEAD, _LATER))
+    rows = run_lead_time(bench, LeadTime(times, counts, _LEAD, _AHEAD, _LATER, chosen.network))
     report = Report(
         settings,
         bench,
         "DiffDA: lead time lost by forecasts from analyses",
-        f"Analyses at two consecutive times begin a forecast of {AHEAD:g} h, in {len(times)} cases; the forecast from "
-        "the truth with the same error is older by the lead time lost.",
+        f"Analyses at two consecutive times, of {chosen.network} columns, begin a forecast of {AHEAD:g} h, in "
+        f"{len(times)} cases; the forecast from the truth with the same error is older by the lead time lost.",
         _cases(times),
     )
     lead_time_page(report, rows)

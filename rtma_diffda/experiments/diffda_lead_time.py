@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rtma_diffda.experiments.diffda_autoregressive import FIXED
 from rtma_diffda.experiments.diffda_bench import BACKGROUND, FORECAST, Bench, Recipe
 from rtma_diffda.experiments.diffda_single_step import problem_of, truth_forecast_errors
 from rtma_diffda.experiments.global_world import HOUR
@@ -37,6 +38,8 @@ class LeadTime:
         lead: of the backgrounds.
         ahead: of the forecasts from the analyses.
         leads: of the forecasts from the truth; ``ahead`` is the first.
+        network: ``FIXED``: both analyses of a case have the same columns, as stations are; ``FREE``: columns of their
+            own, and then the difference between both, which the model takes for a tendency, has their errors in it.
     """
 
     times: np.ndarray
@@ -44,6 +47,7 @@ class LeadTime:
     lead: np.timedelta64
     ahead: np.timedelta64
     leads: tuple[np.timedelta64, ...]
+    network: str = FIXED
 
 
 def run_lead_time(bench: Bench, run: LeadTime) -> pd.DataFrame:
@@ -65,12 +69,14 @@ def run_lead_time(bench: Bench, run: LeadTime) -> pd.DataFrame:
 
 def _rows(bench: Bench, run: LeadTime, time: np.datetime64, unit: tuple[int, Recipe]) -> Iterator[dict[str, object]]:
     count, recipe = unit
-    key = bench.key_of(recipe, NAME, format_time(time), float(run.lead / HOUR), float(run.ahead / HOUR), count)
+    leads = (float(run.lead / HOUR), float(run.ahead / HOUR))
+    key = bench.key_of(recipe, NAME, format_time(time), *leads, run.network, count)
 
     def make() -> Mapping[str, Any]:
         states, seconds = [], 0.0
         for valid_time in (time - bench.world.time_step, time):
-            problem = _recent_problem(bench, valid_time, run.lead, count)
+            drawn_for = time if run.network == FIXED else valid_time
+            problem = _recent_problem(bench, valid_time, run.lead, count, drawn_for)
             analysis, spent = bench.analysed(recipe, problem, run.lead, count)
             states.append(analysis.state)
             seconds += spent

@@ -65,10 +65,13 @@ class LeadTimeSettings:
 
     cases: int = 4
     columns: tuple[int, ...] | None = None
+    network: str = FIXED
     methods: tuple[str, ...] = ("kriging_tuned", "oi", "diffda", "diffda_innovations", "default")
 
     def __post_init__(self) -> None:
         require_between("lead_time.cases", self.cases, 1, 100_000)
+        if self.network not in (FREE, FIXED):
+            raise UsageError(f"lead_time.network is '{self.network}'; it may be {FREE} or {FIXED}")
 
 
 @dataclass(frozen=True)

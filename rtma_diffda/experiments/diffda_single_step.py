@@ -60,9 +60,15 @@ def run_single_step(bench: Bench, step: SingleStep) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def problem_of(bench: Bench, valid_time: np.datetime64, lead: np.timedelta64, count: int) -> AssimilationProblem:
-    """The problem of one case: its 48-h forecast, and columns drawn for its time."""
-    places = bench.places(count, NAME, format_time(valid_time))
+def problem_of(
+    bench: Bench,
+    valid_time: np.datetime64,
+    lead: np.timedelta64,
+    count: int,
+    drawn_for: np.datetime64 | None = None,
+) -> AssimilationProblem:
+    """The problem of one case: its 48-h forecast, and columns drawn for its time, or for another time."""
+    places = bench.places(count, NAME, format_time(valid_time if drawn_for is None else drawn_for))
     return bench.problem(bench.world.forecast(valid_time, lead), places)
 
 
