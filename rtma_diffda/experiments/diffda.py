@@ -113,7 +113,7 @@ def _lead_time(settings: DiffdaSettings, parts: DiffdaParts) -> RunSummary:
 
 def _autoregressive(settings: DiffdaSettings, parts: DiffdaParts) -> RunSummary:
     cycle = settings.cycle
-    count = settings.single_count(cycle.columns, _points(parts))
+    count = settings.cycle_count(_points(parts))
     bench = _bench(settings, parts, _chosen(replace(settings, methods=cycle.methods), parts))
     step_hours = float(parts.world.time_step / HOUR)
     starts = _times(replace(settings, cases=cycle.starts), parts, after=step_hours * (cycle.cycles - 1))

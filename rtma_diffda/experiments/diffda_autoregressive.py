@@ -12,6 +12,11 @@ In a cycle the background's error is not that of a 6-h forecast from the truth: 
 s(L) being the error of forecasts from the truth of lead time L; no truth enters. Fixed columns, which analyses fit, see
 little of the error elsewhere; a *cycled* method has a B of the backgrounds of cycles (``train_global_cycles``).
 
+The forecast model takes the difference between two states for a tendency; two analyses of different columns differ by
+their errors, which are far larger than six hours of weather. Errors hardly change in six hours, so that what a new
+column corrects now was as wrong then: a *smoothed* method gives the increment to the state before, too, as far as its
+columns are new; where they are the same that state has had it already.
+
 References: Huang et al. (2024), arXiv 2401.05932, autoregressive assimilation; Desroziers et al. (2005),
 doi:10.1256/qj.05.108, for innovations as witnesses.
 """
@@ -122,7 +127,10 @@ class _Sequence:
         problem = self.bench.problem(background, self._places(cycle))
         told = self._told(problem, lead)
         analysis, seconds = self.bench.analysed(self.recipe, problem, told, self.network, cycle)
-        self.history = (*self.history, analysis.state.mean())[-world.model.history_length :]
+        latest = analysis.state.mean()
+        if self.recipe.smoothed and self.history:
+            self.history = (*self.history[:-1], self._smoothed(latest.values - background.values, cycle))
+        self.history = (*self.history, latest)[-world.model.history_length :]
         self.done = cycle
         return {
             "analysis": world.errors(analysis.state),
@@ -130,6 +138,11 @@ class _Sequence:
             "seconds": seconds,
             "lead_hours": float(told / HOUR),
         }
+
+    def _smoothed(self, increment: Tensor, cycle: int) -> State:
+        """The latest state, with the share of the increment that columns new since then have in it."""
+        share = new_share(self._places(cycle), self._places(cycle - 1))
+        return self.history[-1].with_values(self.history[-1].values + share * increment)
 
     def _told(self, problem: AssimilationProblem, lead: np.timedelta64) -> np.timedelta64:
         if not self.recipe.adaptive or self.run.spread is None or lead == self.run.lead:
@@ -170,6 +183,12 @@ class _Sequence:
     @property
     def _sequence_key(self) -> Key:
         return (NAME, format_time(self.start), float(self.run.lead / HOUR), self.network, self.run.columns)
+
+
+def new_share(places: ColumnPlaces, before: ColumnPlaces) -> float:
+    """The share of columns that were not observed a cycle before."""
+    now, then = (set(zip(p.latitude.tolist(), p.longitude.tolist(), strict=True)) for p in (places, before))
+    return len(now - then) / len(now)
 
 
 def lead_of_innovations(problem: AssimilationProblem, spread: Callable[[np.timedelta64], Tensor]) -> np.timedelta64:

@@ -45,6 +45,7 @@ class Recipe:
         cases: only so many cases are analysed with it; None: all.
         columns: only with these numbers of columns; None: with all.
         adaptive: whether it is told, cycle by cycle, how far the innovations say the background has drifted.
+        smoothed: whether what new columns correct is given in cycles to the state before, too.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Recipe:
     cases: int | None = None
     columns: tuple[int, ...] | None = None
     adaptive: bool = False
+    smoothed: bool = False
 
     def serves(self, case: int, columns: int) -> bool:
         """Whether the case of this number is analysed with so many columns."""

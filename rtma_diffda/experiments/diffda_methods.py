@@ -10,8 +10,8 @@
     diffda_full       the published recipe                                        2,910
     default           ours: a gain at every noise level; all members together     30
     default_adaptive  the same; in cycles it is told how far errors have grown    30
-    default_cycled    the same; with B of the backgrounds of cycles               30
-    oi_cycled         optimal interpolation with that B                           0
+    default_cycled    for cycles: B of their backgrounds, and a smoothed history  30
+    oi_cycled         optimal interpolation with the same                         0
     sda, mmps         guidance through the network: scores, moments               stated in their titles
     prior             ours without observations                                   30
 
@@ -258,8 +258,8 @@ def _default_cycled(order: _Order) -> Recipe:
         )
         return OnDevice(method, parts.device)
 
-    facts = (*recipe.facts, "cycled", *_identities(parts, "cycled_covariance"))
-    return replace(recipe, name="default_cycled", title="default, B of cycles", build=build, facts=facts)
+    facts = (*recipe.facts, "cycled and smoothed", *_identities(parts, "cycled_covariance"))
+    return replace(recipe, name="default_cycled", title="default, for cycles", build=build, facts=facts, smoothed=True)
 
 
 def _optimal_cycled(order: _Order) -> Recipe:
@@ -270,9 +270,9 @@ def _optimal_cycled(order: _Order) -> Recipe:
             return recipe.build(lead)
         return OnDevice(SphereOptimalInterpolation(_cycled(parts), with_error_std=False), parts.device)
 
-    facts = (*recipe.facts, "cycled", *_identities(parts, "cycled_covariance"))
-    title = "optimal interpolation, B of cycles"
-    return replace(recipe, name="oi_cycled", title=title, build=build, facts=facts)
+    facts = (*recipe.facts, "cycled and smoothed", *_identities(parts, "cycled_covariance"))
+    title = "optimal interpolation, for cycles"
+    return replace(recipe, name="oi_cycled", title=title, build=build, facts=facts, smoothed=True)
 
 
 def _cycled(parts: DiffdaParts) -> SphereCovariance:

@@ -26,6 +26,8 @@ EXERCISES = (*EXPERIMENTS, EVERY)
 
 PUBLISHED_COLUMNS = (1_000, 2_000, 4_000, 8_000, 10_000, 20_000, 40_000)
 MINIATURE_COLUMNS = (10, 20, 40, 80, 160, 320, 640)
+PUBLISHED_CYCLE, MINIATURE_CYCLE = 10_000, 320
+"""Columns of a cycle. 320 are 1,260 km from each other: ten thousand on 64 × 32 points there cannot be."""
 _PUBLISHED_POINTS = 721 * 1440
 _PUBLISHED_COUNT = 10_000
 """Of the abstract's claim."""
@@ -88,7 +90,6 @@ class CycleSettings:
         "oi_cycled",
         "diffda",
         "default",
-        "default_adaptive",
         "default_cycled",
     )
 
@@ -189,6 +190,13 @@ class DiffdaSettings:
     def forecast_columns(self, points: int) -> tuple[int, ...]:
         """Numbers of columns of the experiment on lead time: given, or every other one of all."""
         return self.lead_time.columns or self.chosen_columns(points)[::2]
+
+    def cycle_count(self, points: int) -> int:
+        """The number of columns of a cycle: given, as published, or what suits a small grid."""
+        if self.cycle.columns is not None:
+            return self.cycle.columns
+        large = points >= 0.5 * _PUBLISHED_POINTS
+        return PUBLISHED_CYCLE if large else max(2, round(MINIATURE_CYCLE * points / 2048))
 
     def single_count(self, given: int | None, points: int) -> int:
         """The number of columns where an experiment has one: given, the published one, or the middle one of all."""

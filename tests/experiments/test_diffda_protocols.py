@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from diffda_world import FIRST, LAYOUT, MEANS, PERSISTENCE, STDS, STEP, ToyMethod, toy_bench, toy_recipe
+from diffda_world import FIRST, LAYOUT, MEANS, PERSISTENCE, STDS, STEP, ToyMethod, ToyModel, toy_bench, toy_recipe
 
 from rtma_diffda.errors import InputError
 from rtma_diffda.experiments.diffda_autoregressive import (
@@ -12,6 +12,7 @@ from rtma_diffda.experiments.diffda_autoregressive import (
     FREE,
     Autoregressive,
     lead_of_innovations,
+    new_share,
     run_autoregressive,
     steady_errors,
 )
@@ -295,3 +296,30 @@ def test_growth_is_that_of_the_settled_cycles():
     table = table.assign(method="x", network="free", channel="t2m")
     found = steady_errors(table, first=4)
     assert found["growth"].item() == pytest.approx(2.0) and found["mean"].item() == pytest.approx(10 / 8)
+
+
+def test_what_new_columns_correct_is_given_to_the_state_before(tmp_path, monkeypatch):
+    seen, step = [], ToyModel.step
+
+    def watched(self, history, boundary, *, generator):
+        seen.append(history)
+        return step(self, history, boundary, generator=generator)
+
+    monkeypatch.setattr(ToyModel, "step", watched)
+
+    def earlier_states(name, network, **more):
+        seen.clear()
+        bench = toy_bench(tmp_path / name / network, toy_recipe(**more))
+        run_autoregressive(bench, cycled(bench, cycles=5, networks=(network,)))
+        return torch.stack([history[-2].values for history in seen])
+
+    for network, same in ((FIXED, True), (FREE, False)):
+        plain, smoothed = earlier_states("plain", network), earlier_states("smoothed", network, smoothed=True)
+        assert torch.equal(plain, smoothed) == same
+
+
+def test_the_share_of_new_columns_is_counted():
+    here, there = (ColumnPlaces(np.full(4, latitude), np.arange(4.0) * 22.5) for latitude in (-45.0, 45.0))
+    both = [np.concatenate([getattr(p, n)[:2] for p in (here, there)]) for n in ("latitude", "longitude")]
+    mixed = ColumnPlaces(*both)
+    assert new_share(here, here) == 0.0 and new_share(here, there) == 1.0 and new_share(mixed, here) == 0.5
