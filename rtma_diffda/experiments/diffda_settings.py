@@ -53,7 +53,7 @@ class RepaintSettings:
 
     levels: int = 20
     jump: int = 5
-    passes: int = 5
+    passes: int = 2
 
     def __post_init__(self) -> None:
         require_between("repaint.levels", self.levels, 2, 1000)
