@@ -17,6 +17,7 @@ import re
 import secrets
 import shutil
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +26,7 @@ from rtma_diffda.errors import InputError
 
 _TEMPORARY = re.compile(r"^\..+\.(?P<host>[^.]*)-(?P<pid>\d+)-(?P<start>\d+)\.[0-9a-f]{8}\.tmp$")
 _SYNC_THREADS = 8  # ext4 merges the journal commits of concurrent fsyncs: 24 files in 8 ms instead of 50 (measured)
+_PAUSES = (0.0, 0.02, 0.2, 1.0)  # seconds before each try to remove a directory
 _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -155,9 +157,16 @@ def remove_stale_temporaries(directory: Path) -> list[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a directory with its content; what cannot be removed stays."""
+    """Remove a file or a directory with its content; what cannot be removed stays.
+
+    Threads of a write that failed may still be writing into a directory; it is removed once more, then.
+    """
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
+        for pause in _PAUSES:
+            time.sleep(pause)
+            shutil.rmtree(path, ignore_errors=True)
+            if not path.exists():
+                return
     else:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)

@@ -4,6 +4,8 @@ import os
 import resource
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -150,3 +152,22 @@ def test_sync_tree_reaches_every_file_and_passes_over_shared_ones(tmp_path):
     (tree / "deep" / "c").write_text("2")
     opened = opened_by(lambda: atomic.sync_tree(tree))
     assert {str(tree / name) for name in (".", "deep", "deep/er", "deep/c")} == opened
+
+
+def test_a_directory_that_a_thread_still_writes_into_is_removed(tmp_path, monkeypatch):
+    place, removed = tmp_path / "day.tmp", []
+    place.mkdir()
+    tree = atomic.shutil.rmtree
+
+    def first_too_early(path, ignore_errors):
+        removed.append(path)
+        tree(path, ignore_errors=ignore_errors)
+        if len(removed) == 1:  # what a late thread does
+            writer = threading.Thread(target=lambda: (path.mkdir(), (path / "chunk").write_bytes(b"late")))
+            writer.start()
+            writer.join()
+
+    monkeypatch.setattr(atomic.shutil, "rmtree", first_too_early)
+    begin = time.perf_counter()
+    atomic.remove(place)
+    assert not place.exists() and len(removed) == 2 and time.perf_counter() - begin < 10.0
