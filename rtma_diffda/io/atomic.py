@@ -26,7 +26,7 @@ from rtma_diffda.errors import InputError
 
 _TEMPORARY = re.compile(r"^\..+\.(?P<host>[^.]*)-(?P<pid>\d+)-(?P<start>\d+)\.[0-9a-f]{8}\.tmp$")
 _SYNC_THREADS = 8  # ext4 merges the journal commits of concurrent fsyncs: 24 files in 8 ms instead of 50 (measured)
-_PAUSES = (0.0, 0.02, 0.2, 1.0)  # seconds before each try to remove a directory
+_PAUSES = (0.0, 0.05)  # seconds before each try to remove a directory
 _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
